@@ -1,0 +1,45 @@
+"""Deep Q-learning for Keras 3, on TensorFlow, JAX and PyTorch.
+
+Public names are loaded on first use (PEP 562), so that `import keras_dqn` is
+quick and `keras_dqn.replay` needs no Keras at all.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_MODULES = (
+    "envs",
+    "exploration",
+    "losses",
+    "models",
+    "presets",
+    "replay",
+    "schedules",
+)
+_NAMES = {
+    "DQNAgent": "keras_dqn.agent",
+    "DoubleDQN": "keras_dqn.double_dqn",
+    "Learner": "keras_dqn.backend",
+    "MinTree": "keras_dqn.replay",
+    "PiecewiseSchedule": "keras_dqn.schedules",
+    "PrioritizedReplay": "keras_dqn.replay",
+    "Settings": "keras_dqn.config",
+    "SumTree": "keras_dqn.replay",
+    "UniformReplay": "keras_dqn.replay",
+    "load_network": "keras_dqn.saved_network",
+    "make_envs": "keras_dqn.envs",
+}
+__all__ = sorted([*_MODULES, *_NAMES])
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return importlib.import_module(f"keras_dqn.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'keras_dqn' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

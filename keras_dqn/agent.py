@@ -1,0 +1,383 @@
+"""`DQNAgent`: a network, a replay and a learner, with the verbs of Keras."""
+
+import contextlib
+import importlib.metadata
+
+import keras
+
+import keras_dqn
+from keras_dqn import evaluation
+from keras_dqn import presets
+from keras_dqn import signals
+from keras_dqn import training
+from keras_dqn.backend import DeviceFrames
+from keras_dqn.backend import Learner
+from keras_dqn.backend import device_name
+from keras_dqn.config import FIELDS
+from keras_dqn.config import SettingsError
+from keras_dqn.double_dqn import DoubleDQN
+from keras_dqn.double_dqn import check_network
+from keras_dqn.envs import VectorEnvs
+from keras_dqn.envs import make_evaluation_envs
+from keras_dqn.monitor import RunInfo
+from keras_dqn.monitor import make_console
+from keras_dqn.progress import q_warning
+from keras_dqn.replay import PrioritizedReplay
+
+# Fields of `Settings` that `fit` takes; the others belong to an object.
+FIT_FIELDS = (
+    "vector_steps_per_iteration",
+    "batch_size",
+    "updates_per_iteration",
+    "updates_per_dispatch",
+    "replay_device",
+    "learning_starts_env_steps",
+    "target_sync_env_steps",
+    "epsilon_endpoints",
+    "epsilon_outside",
+    "beta_endpoints",
+    "beta_outside",
+    "seed",
+    "log_interval_iterations",
+    "checkpoint_interval_iterations",
+    "histogram_interval_iterations",
+)
+
+
+class DQNAgent:
+    """Trains a Keras network to act, by double Q-learning on replayed steps.
+
+    ```python
+    envs = keras_dqn.make_envs("Breakout", num_envs=8, seed=0)
+    network = keras_dqn.models.dueling_cnn(num_actions=envs.num_actions)
+    agent = keras_dqn.DQNAgent(network)
+    agent.compile(optimizer=keras.optimizers.Adam(1e-4, clipnorm=10.0))
+    agent.fit(envs, env_steps=1_000_000)
+    agent.evaluate("Breakout", episodes=30)
+    agent.network.save("breakout.keras")
+    ```
+
+    Args:
+        network: Functional or Sequential `keras.Model`, one input, output
+            `(batch, actions)`. It stays the caller's and is trained in place.
+        replay: `PrioritizedReplay` or `UniformReplay`. Default: prioritized,
+            with the seed's 2**14 transitions.
+
+    Raises:
+        TypeError: If `network` is not a functional or Sequential model.
+        ValueError: If the network cannot be trained here, see `DoubleDQN`.
+    """
+
+    def __init__(self, network, replay=None):
+        check_network(network)
+        self._network = network
+        self.replay = PrioritizedReplay(2**14) if replay is None else replay
+        self._compiled = None
+        self._learner = None
+        self._envs = None
+
+    @property
+    def network(self):
+        """The online network, its variables up to date."""
+        if self._learner is not None:
+            self._learner.sync_variables()
+        return self._network
+
+    @property
+    def learner(self):
+        """The `Learner`; it exists once `build` or `fit` was called."""
+        if self._learner is None:
+            raise RuntimeError("The learner exists once `build` or `fit` was called.")
+        return self._learner
+
+    def compile(
+        self, optimizer=None, *, double_q=True, huber_delta=1.0, jit_compile="auto"
+    ):
+        """Says how the network learns.
+
+        Args:
+            optimizer: Keras optimizer. Default: the seed's, Adam with learning
+                rate 1e-4, epsilon 1e-8 and each variable's gradient clipped to
+                norm 10.
+            double_q: Boolean, see `DoubleDQN`.
+            huber_delta: Positive float, see `DoubleDQN`.
+            jit_compile: `"auto"`, `True` or `False`, see `Learner`.
+        """
+        if optimizer is None:
+            optimizer = keras.optimizers.Adam(1e-4, epsilon=1e-8, clipnorm=10.0)
+        self._compiled = {
+            "optimizer": keras.optimizers.get(optimizer),
+            "double_q": double_q,
+            "huber_delta": huber_delta,
+            "jit_compile": jit_compile,
+        }
+        self._learner = None
+
+    def build(self, envs):
+        """Fits network, replay and learner to the environments.
+
+        `fit` does it too. A second call with like environments does nothing.
+
+        Args:
+            envs: Vector environments, see `make_envs`.
+
+        Raises:
+            RuntimeError: If `compile` was not called.
+            ValueError: If the network's input or output does not fit the
+                environments, or the replay's capacity does not.
+            MemoryError: If the replay does not fit into memory.
+        """
+        if self._compiled is None:
+            raise RuntimeError("Call `compile` before `build` or `fit`.")
+        check_fits(self._network, envs)
+        self.replay.build(
+            num_envs=envs.num_envs,
+            stored_shape=envs.stored_shape,
+            dtype=envs.observation_dtype,
+            frame_stack=envs.frame_stack,
+        )
+        self._build_learner(envs)
+        self._envs = envs
+
+    def fit(
+        self,
+        envs,
+        env_steps=None,
+        *,
+        settings=None,
+        state=None,
+        monitors="auto",
+        callbacks=(),
+        **changes,
+    ):
+        """Trains for `env_steps` agent steps.
+
+        Each call is a run of its own: schedules begin at step 0. Weights,
+        optimizer and replay go on from where they are. The first Ctrl-C ends
+        the run after the iteration that is under way.
+
+        Args:
+            envs: Vector environments. They are reset.
+            env_steps: Integer, agent steps over all environments, rounded down
+                to whole iterations.
+            settings: `Settings` to start from; default: the Breakout preset.
+                What `envs` and `replay` say of themselves is taken from them.
+            state: `training.RunState` to go on from, or `None`.
+            monitors: `"auto"` (console: a panel on a terminal, else lines),
+                `None` (silence), or a `monitor.Monitor`, which is closed.
+            callbacks: Callables `callback(agent, progress)`, called after every
+                iteration. The run ends when one returns true.
+            **changes: Fields of `Settings` that concern the loop: `batch_size`,
+                `epsilon_endpoints`, `target_sync_env_steps`, `seed`, ...
+
+        Returns:
+            The last `Progress` record, or `None` if there was no iteration.
+
+        Raises:
+            SettingsError: If a setting is unknown, out of range, or belongs to
+                the environments, the replay or the optimizer.
+        """
+        if env_steps is not None:
+            changes["env_steps"] = env_steps
+        settings = self.settings_for(envs, settings, **changes)
+        self.build(envs)
+        self._place_frames(settings.replay_device)
+        if monitors == "auto":
+            monitors = make_console(
+                log_interval_iterations=settings.log_interval_iterations
+            )
+        if monitors is None:
+            monitors = make_console("none")
+        if state is None:
+            state = training.RunState.from_seed(settings.seed)
+        with monitors, signals.handled() as requests:
+            monitors.start(self.run_info(envs, settings))
+            return self._consume(envs, settings, state, monitors, callbacks, requests)
+
+    def evaluate(
+        self,
+        env=None,
+        episodes=30,
+        *,
+        epsilon=0.05,
+        seed=0,
+        num_envs=None,
+        stop=None,
+        **options,
+    ):
+        """Plays whole games and changes nothing in the training.
+
+        Own environments, own seeds; all lives, raw scores.
+
+        Args:
+            env: Id or constructor of an environment, see `make_envs`, or vector
+                environments of the caller's. Default: what `fit` was given last.
+            episodes: Integer, at least 1.
+            epsilon: Float from 0 to 1, probability of a random action. At 0 a
+                game without chance of its own is played the same way each time.
+            seed: Integer, or tuple of integers, of the games and the random
+                actions.
+            num_envs: Integer, games side by side. Default: `episodes`, at most 8.
+            stop: Callable without arguments, asked before every step, or `None`.
+                Once it returns true the games are broken off.
+            **options: Of `make_envs`. Without `env`, the default is what `fit`
+                was given. Atari is played with `life_loss="ignore"`.
+
+        Returns:
+            `evaluation.Evaluation`: scores, lengths, mean, interval; `None` if
+            the games were broken off.
+
+        Raises:
+            RuntimeError: If the agent was never built and `env` is no guide.
+            ValueError: If the environment does not fit the network.
+        """
+        if isinstance(env, VectorEnvs):
+            return self._evaluate(env, episodes, epsilon, seed, stop)
+        if env is None:
+            if self._envs is None:
+                raise RuntimeError("`env` must be given before the first `fit`.")
+            env = self._envs
+        num_envs = min(episodes, 8) if num_envs is None else num_envs
+        with make_evaluation_envs(env, num_envs, **options) as envs:
+            return self._evaluate(envs, episodes, epsilon, seed, stop)
+
+    def settings_for(self, envs, settings=None, **changes):
+        """Returns the `Settings` of a run, with the objects' own values in it.
+
+        Raises:
+            SettingsError: As `fit`.
+        """
+        for name in changes:
+            if name in FIELDS and name not in FIT_FIELDS and name != "env_steps":
+                raise SettingsError(
+                    f"`{name}` is set on the environments, the replay, the network "
+                    "or the optimizer, or in `evaluate`, not in `fit`. "
+                    f"Received: {name}={changes[name]!r}",
+                    name,
+                )
+        own = {key: value for key, value in envs.options.items() if key in FIELDS}
+        own |= {"num_envs": envs.num_envs, "env_id": envs.env_id}
+        own.pop("seed", None)
+        own |= {
+            "replay_capacity": self.replay.capacity,
+            "gamma": self.replay.gamma,
+            "n_steps": self.replay.n_steps,
+            "replay_kind": "uniform",
+        }
+        if isinstance(self.replay, PrioritizedReplay):
+            own["replay_kind"] = "prioritized"
+            own["alpha"] = self.replay.alpha
+            own["priority_epsilon"] = self.replay.priority_epsilon
+        if settings is not None:
+            return settings.replace(**{**own, **changes})
+        return presets.breakout(**{**own, **changes})
+
+    def run_info(self, envs, settings):
+        """Returns the `RunInfo` that monitors are started with."""
+        backend = keras.config.backend()
+        return RunInfo(
+            env_id=envs.env_id,
+            backend=backend,
+            device=device_name(),
+            versions=_versions(),
+            env_options=envs.options,
+            settings=settings.to_dict(),
+            replay_nbytes_when_full=self.replay.nbytes_when_full(
+                num_envs=envs.num_envs,
+                stored_shape=envs.stored_shape,
+                dtype=envs.observation_dtype,
+                frame_stack=envs.frame_stack,
+            ),
+            total_env_steps=settings.iterations * settings.env_steps_per_iteration,
+            num_envs=envs.num_envs,
+            seed=settings.seed,
+        )
+
+    def _consume(self, envs, settings, state, monitors, callbacks, requests):
+        """Runs the loop and shows every record round. Returns the last one."""
+        if requests.stop:  # before anything began
+            return None
+        self._learner.pull_variables()
+        if state.iteration == 0:
+            self._learner.sync_target()
+        progress = warning = None
+        records = training.run(self._learner, self.replay, envs, settings, state)
+        try:
+            for progress in records:
+                monitors.write(progress)
+                if warning is None:  # it is said once
+                    warning = q_warning(progress, settings.gamma)
+                    if warning is not None:
+                        monitors.message(warning)
+                # A list: every callback hears of every iteration.
+                wants_stop = [callback(self, progress) for callback in callbacks]
+                if requests.stop or any(wants_stop):
+                    break
+        finally:
+            records.close()
+            self._learner.sync_variables()
+        return progress
+
+    def _place_frames(self, replay_device):
+        """Lets minibatches hold frames, or name those of a copy on the device."""
+        # Another agent may have used the replay since: look at both ends.
+        frames = self.replay.attached_frames
+        if replay_device == "host":
+            if frames is not None:
+                self.replay.attach_frames(None)
+            self._learner.attach_frames(None)
+        elif frames is None or frames is not self._learner.frames:
+            self._learner.attach_frames(self.replay.attach_frames(DeviceFrames))
+
+    def _evaluate(self, envs, episodes, epsilon, seed, stop):
+        check_fits(self._network, envs)
+        self._build_learner(envs)
+        return evaluation.evaluate(
+            self._learner.q_values, envs, episodes, epsilon, seed, stop
+        )
+
+    def _build_learner(self, envs):
+        if self._learner is not None:
+            return
+        if self._compiled is None:
+            self.compile()
+        options = dict(self._compiled)
+        optimizer = options.pop("optimizer")
+        jit_compile = options.pop("jit_compile")
+        # Stacks of frames come with the frames in front and are turned on the
+        # device: turning them on the host costs many times the gather.
+        model = DoubleDQN(self._network, stack_first=envs.frame_stack > 0, **options)
+        model.compile(optimizer=optimizer)
+        self._learner = Learner(model, jit_compile=jit_compile)
+
+
+def check_fits(network, envs):
+    """Refuses a network whose input or output does not fit the environments.
+
+    Raises:
+        ValueError: With both shapes or both counts.
+    """
+    expected = tuple(network.input_shape[1:])
+    if expected != tuple(envs.observation_shape):
+        raise ValueError(
+            "`network` must take the observations of the environments, of shape "
+            f"{tuple(envs.observation_shape)} ({envs.env_id}). Received: "
+            f"network.input_shape={network.input_shape}"
+        )
+    if network.output_shape[-1] != envs.num_actions:
+        raise ValueError(
+            f"`network` must have one output for each of the {envs.num_actions} "
+            f"actions of {envs.env_id}. Received: "
+            f"network.output_shape={network.output_shape}"
+        )
+
+
+def _versions():
+    """Returns the versions of what a run depends on."""
+    backend = keras.config.backend()
+    names = ("keras_dqn", "keras", backend, "numpy", "gymnasium", "ale-py")
+    versions = {"keras_dqn": keras_dqn.__version__}
+    for name in names[1:]:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions

@@ -1,0 +1,78 @@
+"""Runs a piece of a run and notes the digests of every iteration.
+
+`verify-resume` and the kill test start it as a process of its own:
+
+    python -m keras_dqn.cli.piece SETTINGS.json OUT [--resume] [--stop-at N]
+
+Into the run directory `OUT` it writes `chain.jsonl`, a line for each iteration,
+and when the run has reached its end `digests.json`, those of every part.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+from keras_dqn import digests
+from keras_dqn.config import Settings
+
+CHAIN = "chain.jsonl"
+DIGESTS = "digests.json"
+
+
+def main(argv=None):
+    """Runs the piece. Returns the exit code, 0."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("settings", type=pathlib.Path)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--stop-at", type=int, metavar="ITERATION")
+    options = parser.parse_args(argv)
+    settings = Settings.from_dict(json.loads(options.settings.read_text()))
+    run_piece(settings, options.out, options.resume, options.stop_at)
+    return 0
+
+
+def run_piece(settings, out, resume=False, stop_at=None):
+    """Trains in the run directory `out`, up to iteration `stop_at` or to the end.
+
+    Args:
+        settings: `Settings` of the whole run.
+        out: `pathlib.Path` of the run directory.
+        resume: Boolean, whether to go on from the newest checkpoint.
+        stop_at: Integer, the iteration before which to stop, or `None`.
+
+    Returns:
+        Digests by the name of the part, `None` if the end was not reached.
+    """
+    # Here, because it is the first import that needs a Keras backend.
+    from keras_dqn.cli.run import TrainingRun
+
+    out.mkdir(parents=True, exist_ok=True)
+    chain = digests.HashChain(out / CHAIN)
+    with TrainingRun(settings, out) as run:
+
+        def note(agent, progress):
+            parts = {
+                **digests.of_learner(agent.learner),
+                **digests.of_run_state(run.state),
+                "metrics": digests.of_progress(progress),
+            }
+            chain.add(progress.iteration, parts)
+            return run.state.iteration == stop_at
+
+        run.train(console="plain", resume=resume, callbacks=[note])
+        if run.state.iteration < settings.iterations:
+            return None
+        parts = {
+            **digests.of_learner(run.agent.learner),
+            **digests.of_replay(run.agent.replay),
+            **digests.of_run_state(run.state),
+            "metrics": digests.of_metrics(out / "metrics.jsonl"),
+        }
+    (out / DIGESTS).write_text(json.dumps(parts, indent=1) + "\n")
+    return parts
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,394 @@
+"""Makes environments, network, replay and agent from `Settings`, and runs them."""
+
+import contextlib
+import math
+import os
+
+import keras
+import numpy as np
+
+from keras_dqn import checkpoint
+from keras_dqn import models
+from keras_dqn import provenance
+from keras_dqn import signals
+from keras_dqn import training
+from keras_dqn.agent import DQNAgent
+from keras_dqn.checkpoint import files
+from keras_dqn.cli.saving import RunCheckpoints
+from keras_dqn.envs import is_atari
+from keras_dqn.envs import make_envs
+from keras_dqn.envs import make_evaluation_envs
+from keras_dqn.monitor import JsonLines
+from keras_dqn.monitor import Monitors
+from keras_dqn.monitor import PlainConsole
+from keras_dqn.monitor import TensorBoard
+from keras_dqn.monitor import make_console
+from keras_dqn.replay import PrioritizedReplay
+from keras_dqn.replay import UniformReplay
+from keras_dqn.watchdog import Watchdog
+
+ATARI_FIELDS = (
+    "repeat_action_probability",
+    "life_loss",
+    "noop_max",
+    "clip_rewards",
+    "frame_skip",
+    "max_episode_frames",
+    "full_action_space",
+    "fire_reset",
+)
+
+
+class TrainingRun:
+    """A run in a directory: trains, saves, resumes, evaluates.
+
+    Args:
+        settings: `Settings`.
+        out: `pathlib.Path` of the run directory; made when training starts.
+        lock: `checkpoint.RunLock` of that directory, which the caller releases.
+            Without one, `train` takes its own.
+
+    Attributes:
+        agent: `DQNAgent`.
+        envs: Vector environments.
+        state: `training.RunState`, once `train` was called.
+
+    Raises:
+        ValueError, TypeError: If the parts do not fit together.
+        MemoryError: If the replay does not fit into memory.
+    """
+
+    def __init__(self, settings, out, lock=None):
+        self.settings = settings
+        self.out = out
+        self._lock = lock
+        self._best_score = None  # mean of the best evaluation on the way
+        self._is_solved = False
+        self.state = None
+        self._watchdog = Watchdog(out, settings.env_timeout_seconds)
+        self.envs = _make_envs(settings)
+        try:
+            self.agent = make_agent(settings, self.envs)
+            self.agent.build(self.envs)
+            info = self.agent.run_info(self.envs, settings)
+        except BaseException:
+            self.envs.close()
+            raise
+        self._provenance = provenance.Provenance(provenance.facts(info))
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._watchdog)
+            stack.enter_context(self._watchdog.watching(self.envs))
+            stack.callback(self.envs.close)
+            self._closing = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception):
+        self._closing.close()
+
+    @property
+    def place(self):
+        """Where the training is, in words that begin with a space; "" before."""
+        if self.state is None:
+            return ""
+        env_steps = self.state.iteration * self.settings.env_steps_per_iteration
+        return f" in iteration {self.state.iteration}, after {env_steps} agent steps"
+
+    @property
+    def network_path(self):
+        """Where the network is saved, a plain `.keras` file."""
+        return self.out / "network.keras"
+
+    def train(
+        self,
+        console="auto",
+        tensorboard=False,
+        resume=False,
+        exact=False,
+        callbacks=(),
+    ):
+        """Trains to the end or to a request to stop, and saves.
+
+        Args:
+            console: String, see `monitor.make_console`.
+            tensorboard: Boolean, whether event files are written.
+            resume: Boolean, whether to go on from the newest checkpoint.
+            exact: Boolean. With `resume`: from the newest checkpoint from which
+                the run goes on as if it had never stopped.
+            callbacks: See `DQNAgent.fit`; called before a checkpoint is saved.
+
+        Returns:
+            Boolean, whether the end was reached.
+
+        Raises:
+            OSError: If another process trains in the directory, if there is no
+                checkpoint that can be read, or if no more can be written.
+            FloatingPointError: If the weights are not finite.
+        """
+        lock = contextlib.nullcontext() if self._lock else checkpoint.RunLock(self.out)
+        with lock:
+            return self._train(
+                console, tensorboard, resume, exact, callbacks, self._lock or lock
+            )
+
+    def _train(self, console, tensorboard, resume, exact, callbacks, lock):
+        interval = self.settings.log_interval_iterations
+        monitors = [make_console(console, log_interval_iterations=interval)]
+        monitors.append(JsonLines(self.out / "metrics.jsonl", interval))
+        if tensorboard:
+            monitors.append(TensorBoard(self.out, log_interval_iterations=interval))
+        monitors = Monitors(monitors)
+        self.state = state = training.RunState.from_seed(self.settings.seed)
+        monitors.message(f"Run directory: {self.out}")
+        if lock.taken_over:
+            monitors.message(
+                f"Warning: {lock.taken_over} had this directory, and is gone without "
+                "having ended its run"
+            )
+        saves = RunCheckpoints(self.out / "checkpoints", monitors.message)
+        if not resume and not saves.is_empty():
+            raise checkpoint.CheckpointError(
+                f"{self.out} holds the checkpoints of another run. Resume it, or "
+                "train in a new directory"
+            )
+        loaded = self._load(saves, state, monitors, exact) if resume else None
+        self._write_settings()
+
+        if loaded:
+            monitors.message(loaded)
+        saves.prepare(self._checkpoint_nbytes())
+
+        def save_when_due(agent, progress):
+            saves.poll()
+            is_due = training.is_checkpoint_due(self.settings, state)
+            if requests.take_save() or is_due:
+                self._begin_checkpoint(saves, state, progress)
+            saves.make_way(self.settings.vector_steps_per_iteration)
+
+        def evaluate_when_due(agent, progress):
+            interval = self.settings.evaluation_interval_iterations
+            if interval is None or state.iteration % interval or not state.updates:
+                return False
+            return self._evaluate_on_the_way(progress, monitors)
+
+        say = PlainConsole().message  # for the time after `fit`
+        # What is saved after the last iteration is not to be broken off either.
+        with signals.handled(signals.COMMAND) as requests, saves:
+            progress = self.agent.fit(
+                self.envs,
+                settings=self.settings,
+                state=state,
+                monitors=monitors,
+                callbacks=[evaluate_when_due, *callbacks, save_when_due],
+            )
+            saves.finish(say)  # `fit` has closed the monitors
+            if progress is not None and saves.newest != progress.env_steps_done:
+                self._begin_checkpoint(saves, state, progress)
+                saves.finish(say)
+            self._save_network(self.network_path)
+            if progress is not None and saves.newest != progress.env_steps_done:
+                raise checkpoint.CheckpointError(
+                    "The run's last checkpoint could not be saved; the network could: "
+                    f"{self.network_path}"
+                )
+        finished = self._is_solved or state.iteration >= self.settings.iterations
+        say(("" if finished else "Stopped. ") + f"Saved model: {self.network_path}")
+        return finished
+
+    def evaluate(self, number=0):
+        """Plays whole games with the settings' epsilon.
+
+        Args:
+            number: Integer. Evaluations with different numbers play games with
+                different seeds.
+
+        Returns:
+            `Evaluation`, or `None` if a request to stop broke it off.
+        """
+        episodes = self.settings.evaluation_episodes
+        envs = make_evaluation_envs(self.envs, min(episodes, 8))
+        with (
+            signals.handled(signals.COMMAND) as requests,
+            self._watchdog.watching(envs),
+            envs,
+        ):
+            return self.agent.evaluate(
+                envs,
+                episodes,
+                epsilon=self.settings.evaluation_epsilon,
+                seed=(self.settings.seed, number),
+                stop=lambda: requests.stop,
+            )
+
+    def _evaluate_on_the_way(self, progress, monitors):
+        """Evaluates, keeps the best network; returns whether that is enough."""
+        result = self.evaluate(progress.env_steps_done)
+        if result is None:
+            return False
+        monitors.message(
+            f"Evaluation at {progress.env_steps_done} agent steps: {result}"
+        )
+        if self._best_score is None or result.mean > self._best_score:
+            try:
+                self._save_network(self.out / "best.keras")
+                self._best_score = result.mean
+            except OSError as error:  # the training goes on, and with it the old file
+                monitors.message(f"Could not save best.keras: {error}")
+        stop_at = self.settings.stop_at_score
+        self._is_solved = stop_at is not None and result.mean >= stop_at
+        return self._is_solved
+
+    def _save_network(self, path):
+        """Saves under another name first, so that no half file has the name."""
+        network = self.agent.network
+        weights = {f"weight {i}": w for i, w in enumerate(network.get_weights())}
+        _check_finite(weights)
+        unfinished = path.with_name(".unfinished.keras")
+        network.save(unfinished)
+        files.flush(unfinished)
+        os.replace(unfinished, path)
+        files.flush_directory(path.parent)
+
+    def _begin_checkpoint(self, saves, state, progress):
+        parts = {
+            "learner": self.agent.learner.state_dict(),
+            "replay": self.agent.replay.state_dict(),
+            "episodes": state.accounts.state_dict(),
+        }
+        _check_finite(parts["learner"])
+        meta = {
+            "run": state.to_meta(),
+            "settings": self.settings.to_dict(),
+            "best_score": self._best_score,
+            **self._provenance.to_meta(
+                training.is_checkpoint_due(self.settings, state)
+            ),
+        }
+        saves.begin(progress.env_steps_done, parts, meta)
+
+    def _checkpoint_nbytes(self):
+        """About how large a checkpoint is when the replay is full."""
+        learner = self.agent.learner
+        owners = (learner.network, learner.target_network, learner.optimizer)
+        lengths = [math.prod(each.shape) for own in owners for each in own.variables]
+        return self.agent.replay.nbytes + 4 * sum(lengths)
+
+    def _load(self, saves, state, monitors, exact):
+        """Takes the newest checkpoint over. Returns what there is to say of it."""
+        is_wanted = (lambda meta: meta.get("exact")) if exact else None
+        limits = {
+            "learner": _limits_of(self.agent.learner.state_dict()),
+            "replay": self.agent.replay.state_limits(),
+            "episodes": state.accounts.state_limits(),
+        }
+        loaded = saves.load(is_wanted, limits)
+        if loaded is None:
+            monitors.resume(0)
+            return "No checkpoint yet: the run starts anew"
+        path, parts, meta, notes = loaded
+        try:
+            self._provenance.check(meta, self.settings, exact)
+            self._take_over(state, parts, meta)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise checkpoint.CheckpointError(f"{path}: {error}") from None
+        env_steps = state.iteration * self.settings.env_steps_per_iteration
+        monitors.resume(env_steps)
+        notes.append(f"Loaded model: {path} at {env_steps} agent steps")
+        is_due = training.is_checkpoint_due(self.settings, state)
+        notes += self._provenance.resume(meta, is_due, env_steps)
+        return "\n".join(notes)
+
+    def _take_over(self, state, parts, meta):
+        best_score = meta["best_score"]
+        if not isinstance(best_score, int | float | None):
+            raise ValueError(f"`best_score` must be a number. Received: {best_score!r}")
+        state.load_meta(meta["run"])
+        state.accounts.load_state_dict(parts["episodes"])
+        self.agent.learner.load_state_dict(parts["learner"])
+        self.agent.replay.load_state_dict(parts["replay"])
+        self._best_score = best_score
+
+    def _write_settings(self):
+        settings = files.json_bytes(self.settings.to_dict())
+        files.replace(self.out / "settings.json", settings + b"\n")
+
+
+def _limits_of(arrays):
+    return {name: (array.dtype, array.shape) for name, array in arrays.items()}
+
+
+def _check_finite(arrays):
+    """Refuses to save over good checkpoints what nobody could go on from."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise FloatingPointError(
+                "The learner must be finite to be saved: the network has diverged. "
+                f"Received: NaN or infinity in {name}"
+            )
+
+
+def make_agent(settings, envs):
+    """Returns a compiled `DQNAgent` as the settings describe it."""
+    if settings.replay_kind == "prioritized":
+        replay = PrioritizedReplay(
+            settings.replay_capacity,
+            alpha=settings.alpha,
+            priority_epsilon=settings.priority_epsilon,
+            gamma=settings.gamma,
+            n_steps=settings.n_steps,
+        )
+    else:
+        replay = UniformReplay(
+            settings.replay_capacity, gamma=settings.gamma, n_steps=settings.n_steps
+        )
+    agent = DQNAgent(make_network(settings, envs), replay)
+    optimizer = keras.optimizers.Adam(
+        settings.learning_rate,
+        epsilon=settings.adam_epsilon,
+        clipnorm=settings.clipnorm,
+    )
+    agent.compile(
+        optimizer,
+        double_q=settings.double_q,
+        huber_delta=settings.huber_delta,
+        jit_compile={"yes": True, "no": False}.get(settings.jit_compile, "auto"),
+    )
+    return agent
+
+
+def make_network(settings, envs):
+    """Returns a dueling network for frames or for vectors, of the set precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(settings.dtype_policy)
+    try:
+        if len(envs.observation_shape) == 3:
+            return models.dueling_cnn(
+                envs.num_actions,
+                envs.observation_shape,
+                settings.hidden_units,
+                seed=settings.seed,
+            )
+        return models.dueling_mlp(
+            envs.num_actions,
+            envs.observation_shape,
+            (settings.hidden_units, settings.hidden_units),
+            seed=settings.seed,
+        )
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _make_envs(settings):
+    """Makes the environments, and refuses Atari's settings for any other."""
+    atari = {name: getattr(settings, name) for name in ATARI_FIELDS}
+    if is_atari(settings.env_id):
+        return make_envs(settings.env_id, settings.num_envs, **atari)
+    defaults = type(settings)()
+    for name, value in atari.items():
+        if value != getattr(defaults, name):
+            raise ValueError(
+                f"`{name}` is an option of Atari games only. Received: "
+                f"env_id={settings.env_id!r}, {name}={value!r}"
+            )
+    return make_envs(settings.env_id, settings.num_envs)

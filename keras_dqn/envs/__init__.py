@@ -1,0 +1,124 @@
+"""Environments: `n` games side by side, behind one small contract."""
+
+from __future__ import annotations
+
+import inspect
+
+import gymnasium as _gymnasium
+
+from keras_dqn.envs import options as _checks
+from keras_dqn.envs.atari import AtariEnvs
+from keras_dqn.envs.atari import is_made_by_ale as _is_made_by_ale
+from keras_dqn.envs.gymnasium import GymnasiumEnvs
+from keras_dqn.envs.step import EnvFault
+from keras_dqn.envs.step import Episode
+from keras_dqn.envs.step import Step
+from keras_dqn.envs.step import VectorEnvs
+
+__all__ = [
+    "AtariEnvs",
+    "EnvFault",
+    "Episode",
+    "GymnasiumEnvs",
+    "Step",
+    "VectorEnvs",
+    "is_atari",
+    "make_envs",
+    "make_evaluation_envs",
+]
+
+
+def make_envs(env, num_envs=1, seed=None, **options):
+    """Makes `num_envs` copies of an Atari game or of a Gymnasium environment.
+
+    Args:
+        env: String or callable. `"Breakout"` (or any other id of an Atari game)
+            makes `AtariEnvs`; `"CartPole-v1"` (or any other registered Gymnasium
+            id), or a constructor of a `gymnasium.Env`, makes `GymnasiumEnvs`.
+        num_envs: Integer, how many.
+        seed: Integer, the default of `reset`, or `None`.
+        **options: Further options by name: see `AtariEnvs` and `GymnasiumEnvs`.
+
+    Returns:
+        A `VectorEnvs`. It is a context manager, and closes itself at the end.
+
+    Raises:
+        TypeError: If an option is unknown or has the wrong type.
+        ValueError: If the environment is unknown or unsuitable, if an option is
+            out of its range, or if it belongs to the other kind of environment.
+
+    Example:
+
+    >>> with make_envs("Breakout", num_envs=8, seed=0) as envs:
+    ...     observations = envs.reset()
+    ...     step = envs.step([0] * 8)
+    """
+    chosen, other = AtariEnvs, GymnasiumEnvs
+    if not is_atari(env):
+        chosen, other = other, chosen
+    for name, value in options.items():
+        received = f"Received: {env=}, {name}={value!r}"
+        _check_option(name, _keywords(chosen), _keywords(other), received)
+    return chosen(env, num_envs, seed, **options)
+
+
+def make_evaluation_envs(env, num_envs=1, seed=None, **options):
+    """Makes environments that play whole games, to tell how good an agent is.
+
+    Atari games are played with `life_loss="ignore"`, unless it is given: a lost
+    life is no end.
+
+    Args:
+        env: As in `make_envs`, or a `VectorEnvs`, whose game is then made again
+            with its own options but `life_loss`.
+        num_envs: Integer, how many.
+        seed: Integer, the default of `reset`, or `None`.
+        **options: As in `make_envs`; they take precedence.
+
+    Returns:
+        A `VectorEnvs`.
+
+    Raises:
+        TypeError, ValueError: As `make_envs`.
+    """
+    own = {}
+    if isinstance(env, VectorEnvs):
+        env, own = env.recipe
+    if is_atari(env):
+        own = {**own, "life_loss": "ignore"}
+    return make_envs(env, num_envs, seed, **{**own, **options})
+
+
+def is_atari(env):
+    """Returns whether `make_envs` takes `env` for the id of an Atari game."""
+    return isinstance(env, str) and not _is_gymnasium_id(env)
+
+
+def _is_gymnasium_id(env):
+    """Whether Gymnasium makes it: registered, and not by ALE."""
+    if ":" in env:  # "module:id"
+        return True
+    spec = _gymnasium.registry.get(env)
+    return spec is not None and not _is_made_by_ale(spec)
+
+
+def _keywords(cls):
+    parameters = inspect.signature(cls).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def _check_option(name, allowed, foreign, received):
+    if name in allowed:
+        return
+    listing = ", ".join(f"`{word}`" for word in allowed)
+    if name in foreign:
+        kind = "Gymnasium environments" if "env_kwargs" in foreign else "Atari games"
+        raise ValueError(
+            f"`{name}` is an option of {kind} only; this environment takes {listing}. "
+            + received
+        )
+    hint = _checks.did_you_mean(name, [*allowed, "num_envs", "seed"])
+    raise TypeError(
+        f"`{name}` is not an option{hint}; this environment takes {listing}. "
+        + received
+    )

@@ -1,0 +1,286 @@
+"""Atari games on ALE's own vector environment: C++ threads and preprocessing.
+
+Each agent step holds one action for `frame_skip` emulator frames. Of the last
+two, in gray, ALE takes the maximum of each pixel, then shrinks 210x160 to 84x84 by
+averaging areas. The last four such frames are the observation.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+
+import gymnasium
+import numpy as np
+
+from keras_dqn.envs import options as checks
+from keras_dqn.envs.cpus import usable_cpus
+from keras_dqn.envs.names import parse_atari_name
+from keras_dqn.envs.step import VectorEnvs
+
+LIFE_LOSS = ("reset", "terminal", "ignore")
+
+_FRAME_STACK = 4
+_FRAME_SIDE = 84
+# ALE counts frames in a C int. Its own limit is put out of reach (see `_recv`).
+_MOST_FRAMES = 2**30
+
+_CHECKS = {
+    "repeat_action_probability": checks.probability,
+    "life_loss": functools.partial(checks.choice, choices=LIFE_LOSS),
+    "noop_max": functools.partial(checks.integer, minimum=0, maximum=_MOST_FRAMES),
+    "clip_rewards": checks.boolean,
+    "frame_skip": functools.partial(checks.integer, minimum=1, maximum=_MOST_FRAMES),
+    "max_episode_frames": functools.partial(
+        checks.integer, minimum=1, maximum=_MOST_FRAMES // 2
+    ),
+    "full_action_space": checks.boolean,
+    "fire_reset": checks.boolean,
+    "num_threads": functools.partial(checks.integer, minimum=0),
+}
+
+
+class AtariEnvs(VectorEnvs):
+    """`n` copies of one Atari game.
+
+    At a reset ALE presses FIRE once if the game knows FIRE (`fire_reset`), then
+    waits for a random number of frames. The first observation is three black
+    frames and the first screen. After a lost life, unless it resets the game,
+    nobody presses FIRE: that is left to the agent.
+
+    The final observation of a game that is over ends with a frame that ALE did not
+    refresh. Nothing bootstraps from it. After a time limit it is exact.
+
+    With `repeat_action_probability=0` a game is a function of its actions: the
+    seed decides the number of no-ops and nothing else.
+
+    Differences from the program that this library rebuilds: it waited 30 frames,
+    then pressed FIRE and RIGHT; its first observation held the first frame four
+    times; and it shrank the two frames before taking the maximum.
+
+    Args:
+        env: String, the game; see `parse_atari_name`.
+        num_envs: Integer, copies of the game.
+        seed: Integer, the default of `reset`, or `None`.
+        repeat_action_probability: Float, the chance in each emulator frame that
+            the previous action is repeated instead ("sticky actions"). `None`
+            follows the id: 0.25 for `-v5` and `-v0`, else 0.
+        life_loss: String, what a lost life means. `"terminal"`: the end for the
+            targets, while the game goes on. `"reset"`: the end of the episode,
+            and the game starts again with all lives; scores are those of a single
+            life, not comparable with published ones. `"ignore"`: nothing.
+        noop_max: Integer. The no-ops after a reset are drawn uniformly from
+            `0 ... noop_max - 1`, one fewer where FIRE was pressed.
+        clip_rewards: Bool, whether `training_rewards` are the signs of the
+            rewards. Scores are always raw.
+        frame_skip: Integer, emulator frames per agent step.
+        max_episode_frames: Integer, emulator frames after which an episode is
+            truncated, counted in whole agent steps, after the no-ops.
+        full_action_space: Bool, whether all 18 actions are offered in place of
+            those that do something in this game.
+        fire_reset: Bool, whether FIRE is pressed at a reset.
+        num_threads: Integer, C++ threads; 0 for one per usable CPU, or per game
+            if those are fewer. The frames do not depend on it.
+
+    Raises:
+        ImportError: If ALE is not installed.
+        ValueError: If the game is unknown, its ROM missing or damaged, or an
+            option out of its range.
+        TypeError: If an option has the wrong type.
+
+    Reference:
+        - [Machado et al., 2017](https://arxiv.org/abs/1709.06009), for sticky
+          actions and what a lost life should mean.
+        - [Mnih et al., 2015](https://doi.org/10.1038/nature14236), section
+          "Preprocessing".
+    """
+
+    frame_stack = _FRAME_STACK
+    stored_shape = (_FRAME_STACK, _FRAME_SIDE, _FRAME_SIDE)
+    observation_shape = (_FRAME_SIDE, _FRAME_SIDE, _FRAME_STACK)
+    observation_dtype = np.dtype("uint8")
+
+    def __init__(
+        self,
+        env,
+        num_envs=1,
+        seed=None,
+        *,
+        repeat_action_probability=None,
+        life_loss="terminal",
+        noop_max=30,
+        clip_rewards=True,
+        frame_skip=4,
+        max_episode_frames=108_000,
+        full_action_space=False,
+        fire_reset=True,
+        num_threads=0,
+    ):
+        super().__init__(num_envs, seed)
+        name, rom_path, ale_version = _find_game(env)
+        if repeat_action_probability is None:
+            repeat_action_probability = name.repeat_action_probability
+        given = {
+            "repeat_action_probability": repeat_action_probability,
+            "life_loss": life_loss,
+            "noop_max": noop_max,
+            "clip_rewards": clip_rewards,
+            "frame_skip": frame_skip,
+            "max_episode_frames": max_episode_frames,
+            "full_action_space": full_action_space,
+            "fire_reset": fire_reset,
+            "num_threads": num_threads,
+        }
+        checked = {key: _CHECKS[key](key, value) for key, value in given.items()}
+        threads = min(checked["num_threads"] or usable_cpus(), self.num_envs)
+        self.env_id = name.canonical
+        self.recipe = (self.env_id, checked)
+        self.options = {
+            "env_id": self.env_id,
+            "num_envs": self.num_envs,
+            "seed": self._seed,
+            **checked,
+            "num_threads": threads,
+            "ale_py": ale_version,
+            "rom_md5": _md5(rom_path),
+        }
+        self._rom = name.rom
+        self._emulator = _make_emulator(self._rom, self.options)
+        self._is_in_flight = False
+        action_set = self._emulator.ale.get_action_set()
+        self.action_meanings = tuple(action.name for action in action_set)
+        self.num_actions = len(self.action_meanings)
+
+    def _reset(self, seeds):
+        if self._is_in_flight:
+            # Actions were sent and their outcome never arrived, or not for
+            # certain (Ctrl-C). To wait for it might be to wait for ever.
+            self._emulator = _make_emulator(self._rom, self.options)
+            self._is_in_flight = False
+        observations, info = self._emulator.reset(seed=seeds)
+        self._lives = info["lives"]
+        self._has_lives = self._lives > 0
+        self._episode_starts = _episode_starts(info)
+        return observations
+
+    def _send(self, actions):
+        self._is_in_flight = True
+        self._emulator.send(actions)
+
+    def _recv(self):
+        observations, rewards, terminated, _, info = self._emulator.recv()
+        starts = _episode_starts(info)
+        ended = starts != self._episode_starts
+        final_observations = observations
+        if ended.any():
+            # ALE fills only the rows of games that it restarted.
+            final_observations = observations.copy()
+            final_observations[ended] = info["final_obs"][ended]
+        lives = self._lives_left(info["lives"], ended)
+        expired = ~ended & self._is_out_of_time()
+        if expired.any():
+            # ALE's own limit breaks off within a step, and the observation that
+            # it returns is an older frame. So time is kept here.
+            observations, info = self._emulator.reset(options={"reset_mask": expired})
+            starts = _episode_starts(info)
+        self._lives, self._episode_starts = info["lives"], starts
+        self._is_in_flight = False
+        rewards = rewards.astype(np.float32)
+        clip = self.options["clip_rewards"]
+        return self._finish(
+            observations=observations,
+            rewards=rewards,
+            training_rewards=np.sign(rewards) if clip else rewards.copy(),
+            terminated=terminated,
+            truncated=expired & ~terminated,
+            restarted=ended | expired,
+            final_observations=final_observations,
+            lives=lives,
+            out_of_time=expired,
+        )
+
+    def _close(self):
+        self._emulator = None  # the threads end with the C++ object
+
+    def _newest_frames(self, observations):
+        return observations[:, -1].copy()
+
+    def _is_out_of_time(self):
+        frames = (self._lengths + 1) * self.options["frame_skip"]
+        return frames >= self.options["max_episode_frames"]
+
+    def _lives_left(self, lives, ended):
+        """Returns the lives after the step, but before any restart.
+
+        Where ALE restarted the game it reports the lives of the new one. Then it
+        was game over, or one life less than before.
+        """
+        left = 0
+        if self.options["life_loss"] == "reset":
+            left = np.maximum(self._lives - 1, 0)
+        return np.where(self._has_lives, np.where(ended, left, lives), -1)
+
+
+def _episode_starts(info):
+    """Returns the emulator frame at which each running game began, `(n,)`.
+
+    It changes if and only if the game restarted, which nothing else in ALE's
+    answer tells: `terminated` is also set by a lost life.
+    """
+    return info["frame_number"] - info["episode_frame_number"]
+
+
+def is_made_by_ale(spec):
+    """Whether a Gymnasium `EnvSpec` is one of ALE's."""
+    return str(spec.entry_point).startswith("ale_py")
+
+
+def _find_game(env):
+    """Returns the `AtariName`, the path of the ROM and ALE's version."""
+    try:
+        import ale_py
+        from ale_py import roms
+    except ImportError as error:
+        raise ImportError(
+            f"Atari games need ALE: pip install 'gymnasium[atari]'. Received: {env=}"
+        ) from error
+    if not isinstance(env, str):
+        raise TypeError(f"`env` must be a string. Received: {env=}")
+    others = [id for id, spec in gymnasium.registry.items() if not is_made_by_ale(spec)]
+    name = parse_atari_name(env, roms.get_all_rom_ids(), others)
+    try:
+        path = roms.get_rom_path(name.rom)
+    except OSError as error:
+        raise ValueError(
+            f"`env` must be a game whose ROM is installed and intact ({error}). ROMs "
+            "come with ALE: pip install --force-reinstall ale-py, and unset the "
+            f"environment variable ALE_ROMS_DIR if it is set. Received: {env=}"
+        ) from error
+    return name, path, ale_py.__version__
+
+
+def _md5(path):
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _make_emulator(rom, options):
+    from ale_py.vector_env import AtariVectorEnv
+
+    return AtariVectorEnv(
+        rom,
+        options["num_envs"],
+        num_threads=options["num_threads"],
+        max_num_frames_per_episode=_MOST_FRAMES,
+        repeat_action_probability=options["repeat_action_probability"],
+        full_action_space=options["full_action_space"],
+        autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP,
+        img_height=_FRAME_SIDE,
+        img_width=_FRAME_SIDE,
+        stack_num=_FRAME_STACK,
+        frameskip=options["frame_skip"],
+        noop_max=options["noop_max"],
+        episodic_life=options["life_loss"] == "reset",
+        life_loss_info=options["life_loss"] == "terminal",
+        reward_clipping=False,  # scores stay raw
+        use_fire_reset=options["fire_reset"],
+    )

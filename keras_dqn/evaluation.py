@@ -1,0 +1,103 @@
+"""Playing whole games with a fixed policy, to say what an agent is worth."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from keras_dqn.exploration import epsilon_greedy
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The games that an evaluation played.
+
+    Attributes:
+        scores: Float64 array, `(episodes,)`: sum of the raw rewards of each.
+        lengths: Int64 array, `(episodes,)`, in agent steps.
+        epsilon: Probability of a random action.
+        env_id: String, what was played.
+    """
+
+    scores: np.ndarray
+    lengths: np.ndarray
+    epsilon: float
+    env_id: str
+
+    @property
+    def mean(self):
+        """Mean score."""
+        return float(self.scores.mean())
+
+    @property
+    def std(self):
+        """Standard deviation of the scores between games (n - 1); 0 for one."""
+        return float(self.scores.std(ddof=1)) if len(self.scores) > 1 else 0.0
+
+    @property
+    def interval(self):
+        """95 % interval of the mean score, by the normal approximation."""
+        half = 1.96 * self.std / math.sqrt(len(self.scores))
+        return self.mean - half, self.mean + half
+
+    def __str__(self):
+        low, high = self.interval
+        return (
+            f"{self.env_id}: mean score {self.mean:.2f} over {len(self.scores)} "
+            f"episodes (95 % interval {low:.2f} to {high:.2f}, best "
+            f"{self.scores.max():.0f}, worst {self.scores.min():.0f}, "
+            f"mean length {self.lengths.mean():.0f}, epsilon {self.epsilon:g})"
+        )
+
+
+def evaluate(q_values, envs, episodes, epsilon, seed, stop=None):
+    """Plays `episodes` episodes and returns their scores.
+
+    Every environment plays its share from start to end, however long that
+    takes: counting whichever ends first would favor short games.
+
+    Args:
+        q_values: Callable from `(n, *observation)` to `(n, actions)` NumPy.
+        envs: Vector environments of the caller's, reset here.
+        episodes: Integer, at least 1.
+        epsilon: Float from 0 to 1, probability of a random action.
+        seed: Integer, or tuple of integers. Fixes the environments and the
+            random actions.
+        stop: Callable without arguments, asked before every step, or `None`.
+            Once it returns true the games are broken off.
+
+    Returns:
+        `Evaluation`, the games in the order environment by environment; `None`
+        if they were broken off.
+
+    Raises:
+        ValueError: If `episodes` or `epsilon` is out of range.
+    """
+    if isinstance(episodes, bool) or int(episodes) != episodes or episodes < 1:
+        raise ValueError(
+            f"`episodes` must be a whole number from 1. Received: episodes={episodes}"
+        )
+    streams = np.random.SeedSequence(seed).spawn(2)
+    rng = np.random.default_rng(streams[0])
+    shares = [
+        episodes // envs.num_envs + (i < episodes % envs.num_envs)
+        for i in range(envs.num_envs)
+    ]
+    played = [[] for _ in shares]
+    observations = envs.reset(seed=int(streams[1].generate_state(1)[0] >> 1))
+    while any(len(games) < share for games, share in zip(played, shares, strict=True)):
+        if stop is not None and stop():
+            return None
+        actions = epsilon_greedy(q_values(observations), epsilon, rng)
+        step = envs.step(actions)
+        for episode in step.episodes:
+            if len(played[episode.env_index]) < shares[episode.env_index]:
+                played[episode.env_index].append(episode)
+        observations = step.observations
+    games = [episode for games in played for episode in games]
+    return Evaluation(
+        scores=np.array([game.score for game in games], np.float64),
+        lengths=np.array([game.length for game in games], np.int64),
+        epsilon=float(epsilon),
+        env_id=envs.env_id,
+    )

@@ -1,0 +1,72 @@
+"""Epsilon-greedy: mostly the best known action, now and then any action."""
+
+from __future__ import annotations
+
+import numbers
+
+import numpy as np
+
+
+def epsilon_greedy(q_values, epsilon, rng):
+    """Returns one action for each environment.
+
+    Each environment decides on its own: with probability `epsilon` it takes an
+    action drawn uniformly from *all* actions (the greedy one included), else the
+    greedy one. So `P(greedy) = 1 - epsilon + epsilon / actions`.
+
+    A call takes `2 * n` numbers from `rng`, whatever `epsilon` and the Q-values
+    are: two runs that differ in their network still share their random numbers.
+
+    Args:
+        q_values: Array of finite numbers, shape `(n, actions)`.
+        epsilon: Float from 0 (always greedy) to 1 (always random).
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        Array, shape `(n,)`, int64, from 0 to `actions - 1`. Among equal Q-values
+        the lowest action is the greedy one.
+
+    Raises:
+        ValueError: If `q_values` has another shape, or `epsilon` is not from 0
+            to 1.
+        FloatingPointError: If a Q-value is not finite: among NaN, `argmax` would
+            choose the first action and say nothing.
+        TypeError: If `rng` is not a `numpy.random.Generator`.
+
+    Reference:
+        - [Mnih et al., 2015](https://www.nature.com/articles/nature14236),
+          Algorithm 1.
+    """
+    q_values = _checked_q_values(q_values)
+    if not isinstance(epsilon, numbers.Real) or not 0.0 <= epsilon <= 1.0:
+        raise ValueError(
+            f"`epsilon` must be a number from 0 to 1. Received: epsilon={epsilon!r}"
+        )
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"`rng` must be a `numpy.random.Generator`. Received: rng={rng!r}"
+        )
+    count, num_actions = q_values.shape
+    # `rng.integers` may reject and draw again; floats always cost one draw each.
+    coins, fractions = rng.random((2, count))
+    random_actions = (fractions * num_actions).astype(np.int64)
+    greedy_actions = np.argmax(q_values, axis=1)
+    return np.where(coins < epsilon, random_actions, greedy_actions)
+
+
+def _checked_q_values(q_values):
+    q_values = np.asarray(q_values)
+    if q_values.ndim != 2 or q_values.shape[1] < 1:
+        raise ValueError(
+            "`q_values` must have shape `(n, actions)` with at least one action. "
+            f"Received: q_values.shape={q_values.shape}"
+        )
+    if q_values.dtype.kind not in "fiu":  # bfloat16, which NumPy does not know
+        q_values = q_values.astype(np.float32)
+    if not np.isfinite(q_values).all():
+        rows = np.flatnonzero(~np.isfinite(q_values).all(axis=1)).tolist()
+        raise FloatingPointError(
+            "`q_values` must be finite: the network has diverged. "
+            f"Received: NaN or infinity in rows {rows}"
+        )
+    return q_values

@@ -1,0 +1,83 @@
+"""Watching a run: monitors read the loop's records and never steer it.
+
+Every monitor answers to `start(info)`, `write(progress)`, `message(text)` and
+`close()`, and is a context manager. `Monitors` sends each call to several.
+
+`LiveConsole` needs rich and `TensorBoard` needs tensorboardX; each is imported
+when it is first asked for.
+"""
+
+import importlib
+import os
+import sys
+
+from keras_dqn.monitor.base import Monitor
+from keras_dqn.monitor.base import Monitors
+from keras_dqn.monitor.info import RunInfo
+from keras_dqn.monitor.jsonl import JsonLines
+from keras_dqn.monitor.plain import PlainConsole
+
+__all__ = [
+    "JsonLines",
+    "LiveConsole",
+    "Monitor",
+    "Monitors",
+    "PlainConsole",
+    "RunInfo",
+    "TensorBoard",
+    "make_console",
+]
+
+_LAZY = {
+    "LiveConsole": "keras_dqn.monitor.console",
+    "TensorBoard": "keras_dqn.monitor.tensorboard",
+}
+_MODES = ("auto", "live", "plain", "none")
+
+
+def __getattr__(name):
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__():
+    return sorted(__all__)
+
+
+def make_console(mode="auto", stream=None, log_interval_iterations=10):
+    """Returns the console for `stream`: a live panel on a terminal, else lines.
+
+    Args:
+        mode: `"auto"`, `"live"`, `"plain"`, or `"none"` for a console that says
+            nothing. `"auto"` is `"live"` where `stream` is a terminal that can
+            move its cursor, and `"plain"` elsewhere (a pipe, a file, a notebook).
+        stream: Text stream. `None` is `sys.stdout`.
+        log_interval_iterations: Int, at least 1. Iterations between two lines
+            in plain mode. The live panel draws by the clock instead.
+
+    Returns:
+        A `LiveConsole`, a `PlainConsole`, or a `Monitors` of none.
+
+    Raises:
+        ValueError: If `mode` is none of these.
+    """
+    if mode not in _MODES:
+        raise ValueError(f"`mode` must be one of {_MODES}. Received: mode={mode!r}")
+    stream = sys.stdout if stream is None else stream
+    if mode == "auto":
+        mode = "live" if _can_draw(stream) else "plain"
+    if mode == "none":
+        return Monitors([])
+    if mode == "plain":
+        return PlainConsole(stream, log_interval_iterations)
+    return __getattr__("LiveConsole")(stream)
+
+
+def _can_draw(stream):
+    """Whether `stream` is a terminal with a cursor that can be moved."""
+    try:
+        is_terminal = stream.isatty()
+    except (AttributeError, ValueError):  # no stream at all, or a closed one
+        return False
+    return is_terminal and os.environ.get("TERM", "") not in ("", "dumb", "unknown")

@@ -1,0 +1,180 @@
+"""The console on a terminal: one panel that is drawn over and over.
+
+`write` keeps the record and looks at the clock. It draws at most twice a
+second, however short an iteration is, and starts no thread.
+"""
+
+import atexit
+import contextlib
+import sys
+import time
+
+from rich.console import Console
+from rich.live import Live
+
+from keras_dqn.monitor import panel
+from keras_dqn.monitor import rates
+from keras_dqn.monitor import text as texts
+from keras_dqn.monitor.base import Monitor
+from keras_dqn.monitor.plain import is_gone
+from keras_dqn.monitor.plain import silence
+
+_PACE_WINDOWS = 6  # the time left looks further back than the rates
+
+
+class LiveConsole(Monitor):
+    """Draws a panel with a progress bar and the run's figures.
+
+    What others print to the same terminal through `sys.stdout` or `sys.stderr`
+    appears above the panel.
+    When the terminal goes away the console falls silent, and the training goes
+    on.
+
+    Args:
+        stream: Text stream, or a `rich.console.Console`. `None` is `sys.stdout`.
+        refresh_seconds: Float. Shortest time between two drawings.
+        window_seconds: Float. Seconds of training that a rate looks back over.
+        clock: Function that returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        stream=None,
+        refresh_seconds=0.5,
+        window_seconds=10.0,
+        clock=time.monotonic,
+    ):
+        self._stream = sys.stdout if stream is None else stream
+        if isinstance(stream, Console):
+            self._console, self._stream = stream, stream.file
+        else:
+            self._console = _Console(file=self._stream, highlight=False)
+        self._refresh_seconds = refresh_seconds
+        self._clock = clock
+        self._work = rates.SlidingRate(window_seconds)
+        self._pace = rates.SlidingRate(_PACE_WINDOWS * window_seconds)
+        self._live = None
+        self._is_silent = self._stream is None
+
+    def start(self, info):
+        """See `Monitor.start`."""
+        self._info, self._progress = info, None
+        self._started = self._next_draw = self._clock()
+        self._work_seconds = 0.0
+        self._was_training = self._has_announced = False
+        self._is_silent = self._stream is None
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            get_renderable=self._render,
+            redirect_stdout=self._stream is sys.stdout,
+            redirect_stderr=self._stream is sys.stdout and _is_terminal(sys.stderr),
+        )
+        atexit.register(self.close)  # the cursor comes back, whatever happens
+        with self._terminal():
+            for line in texts.introduction(info, self._console.width):
+                self._print(line)
+            if self._live is not None:
+                self._live.start()
+
+    def write(self, progress):
+        """See `Monitor.write`."""
+        if self._live is None:
+            return
+        self._work_seconds += progress.seconds
+        self._progress = progress
+        if progress.is_training != self._was_training:
+            self._begin_training(progress)
+        if self._clock() >= self._next_draw or self._is_about_to_compile():
+            self._draw()
+
+    def message(self, text):
+        """See `Monitor.message`. It stands above the panel."""
+        with self._terminal():
+            self._print(text)
+
+    def close(self):
+        """See `Monitor.close`. The last panel stays, with the last figures."""
+        live = self._live
+        if live is not None:
+            if self._progress is not None:
+                self._note_rates()
+            with self._terminal():
+                live.stop()
+            self._let_go()
+        self._is_silent = True
+
+    def _is_about_to_compile(self):
+        """The first update takes long, and the panel should say so. Once."""
+        if self._has_announced or self._was_training:
+            return False
+        self._has_announced = panel.is_first_update_next(self._info, self._progress)
+        return self._has_announced
+
+    def _begin_training(self, progress):
+        """Starts the rates anew: neither filling nor compiling is a guide."""
+        self._was_training = progress.is_training
+        self._work.clear()
+        self._pace.clear()
+        self._note_rates()
+
+    def _note_rates(self):
+        progress = self._progress
+        done = progress.env_steps_done
+        self._work.add(self._work_seconds, done, progress.updates)
+        self._pace.add(self._clock(), done)
+
+    def _draw(self):
+        self._note_rates()
+        with self._terminal():
+            self._live.refresh()
+        self._next_draw = self._clock() + self._refresh_seconds
+
+    def _render(self):
+        if self._progress is None:
+            return panel.waiting()
+        work, pace = self._work.rates(), self._pace.rates()
+        return panel.Panel(
+            self._info,
+            self._progress,
+            elapsed=self._clock() - self._started,
+            env_steps_per_second=work and work[0],
+            updates_per_second=work and work[1],
+            seconds_left=rates.seconds_left(self._progress, pace and pace[0]),
+        )
+
+    def _print(self, line):
+        if not self._is_silent:
+            line = texts.encodable(line, self._console.encoding)
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    @contextlib.contextmanager
+    def _terminal(self):
+        """Falls silent if the terminal is no longer there."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            if not is_gone(self._stream, error):
+                raise
+            live = self._live
+            self._let_go()
+            self._is_silent = True
+            silence(self._stream)
+            if live is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    live.stop()  # gives `sys.stdout` and `sys.stderr` back
+
+    def _let_go(self):
+        self._live = None
+        atexit.unregister(self.close)
+
+
+def _is_terminal(stream):
+    return stream is not None and stream.isatty()
+
+
+class _Console(Console):
+    """A console that reports a closed pipe, where rich's own ends the process."""
+
+    def on_broken_pipe(self):
+        raise BrokenPipeError("The reader of the output has gone away.")

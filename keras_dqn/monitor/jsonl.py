@@ -1,0 +1,209 @@
+"""`metrics.jsonl`: one JSON object a line, for programs to read.
+
+`type` says what a line is: `"start"` (what runs; one for each start or
+resume), `"metrics"` (one for each logged interval) or `"episode"` (one for each
+finished episode). Every line has `env_steps`, the agent steps taken before its
+iteration, and they never fall within one run. What is not known, or not
+finite, is `null`.
+"""
+
+import dataclasses
+import json
+import logging
+import math
+import os
+import pathlib
+
+from keras_dqn.monitor import rates
+from keras_dqn.monitor.base import Monitor
+from keras_dqn.monitor.base import check_log_interval
+
+_LOG = logging.getLogger(__name__)
+
+
+class JsonLines(Monitor):
+    """Appends the run's figures to a file, whole lines only.
+
+    A disk that is full or a directory that cannot be written to is warned of
+    once; the lines that do not fit are lost, and the training goes on.
+
+    Args:
+        path: Path of the file. Its directory is made if there is none.
+        log_interval_iterations: Int, at least 1. Iterations between two lines
+            of type `"metrics"`.
+    """
+
+    def __init__(self, path, log_interval_iterations=10):
+        self._path = pathlib.Path(path)
+        self._log_interval = check_log_interval(log_interval_iterations)
+        self._file = None
+        self._has_warned = False
+        self._start_env_steps = 0
+
+    def resume(self, env_steps):
+        """See `Monitor.resume`. Lines of `env_steps` and later are cut off."""
+        if self._file is not None:
+            raise RuntimeError("`resume` must be called before `start`.")
+        self._start_env_steps = int(env_steps)
+        try:
+            cut_off(self._path, self._start_env_steps)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self._warn(error)
+
+    def start(self, info):
+        """See `Monitor.start`."""
+        self._interval = rates.IntervalRates()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self._path, "ab", buffering=0)
+            if not _ends_with_newline(self._path):
+                self._file.write(b"\n")  # a crash left half a line
+        except OSError as error:
+            self._warn(error)
+        self._append("start", self._start_env_steps, dataclasses.asdict(info))
+
+    def write(self, progress):
+        """See `Monitor.write`."""
+        if self._file is None:
+            return
+        self._interval.add(progress)
+        for episode in progress.episodes:
+            self._append("episode", progress.env_steps, _episode(episode))
+        if progress.iteration % self._log_interval == 0:
+            figures = _figures(progress, *self._interval.take())
+            self._append("metrics", progress.env_steps, figures)
+
+    def close(self):
+        """See `Monitor.close`."""
+        file, self._file = self._file, None
+        self._start_env_steps = 0
+        if file is not None:
+            try:
+                file.close()
+            except OSError as error:
+                self._warn(error)
+
+    def _append(self, kind, env_steps, values):
+        if self._file is None:
+            return
+        line = {"type": kind, "env_steps": env_steps, **values}
+        data = (json.dumps(_plain(line), allow_nan=False) + "\n").encode()
+        size = None
+        try:
+            size = os.fstat(self._file.fileno()).st_size
+            if self._file.write(data) != len(data):
+                raise OSError("the disk is full")
+        except OSError as error:
+            if size is not None:
+                self._take_back(size)
+            self._warn(error)
+
+    def _take_back(self, size):
+        """Cuts off half a line, so that the next one starts on its own."""
+        try:
+            os.ftruncate(self._file.fileno(), size)
+        except OSError as error:
+            self._warn(error)
+
+    def _warn(self, error):
+        if not self._has_warned:
+            self._has_warned = True
+            _LOG.warning(
+                "Cannot write %s (%s). The training goes on without it.",
+                self._path,
+                error,
+            )
+
+
+def cut_off(path, env_steps):
+    """Cuts the last run in `path` off at its first line of `env_steps` or later.
+
+    A torn last line goes too. Earlier runs in the same file are left alone.
+
+    Args:
+        path: Path of a file that `JsonLines` wrote.
+        env_steps: Int. `env_steps` at which the run will go on.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+    """
+    with open(path, "r+b") as file:
+        cut, position = None, 0
+        for line in file:
+            if not line.endswith(b"\n"):
+                cut = position if cut is None else cut
+                break
+            kind, at = _read(line)
+            if kind == "start" and at == 0:
+                cut = None  # another run begins here
+            if cut is None and at >= env_steps:
+                cut = position
+            position += len(line)
+        if cut is not None:
+            file.truncate(cut)
+
+
+def _read(line):
+    """`type` and `env_steps` of a line; `(None, -1)` for one that is damaged."""
+    try:
+        values = json.loads(line)
+        return values["type"], int(values["env_steps"])
+    except (ValueError, KeyError, TypeError):
+        return None, -1
+
+
+def _ends_with_newline(path):
+    with open(path, "rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _episode(episode):
+    return {
+        "env_index": episode.env_index,
+        "score": episode.score,
+        "length": episode.length,
+        "lives": episode.lives,
+        "truncated": episode.truncated,
+    }
+
+
+def _figures(progress, env_steps_per_second, updates_per_second):
+    trained = progress.is_training
+    return {
+        "iteration": progress.iteration,
+        "updates": progress.updates,
+        "env_steps_per_second": env_steps_per_second,
+        "updates_per_second": updates_per_second,
+        "loss": progress.loss if trained else None,
+        "q_mean": progress.q_mean if trained else None,
+        "q_std": progress.q_std if trained else None,
+        "td_error": progress.td_error if trained else None,
+        "epsilon": progress.epsilon,
+        "beta": progress.beta,
+        "episode_count": progress.episode_count,
+        "score_mean": progress.score_mean,
+        "length_mean": progress.length_mean,
+        "best_score": progress.best_score,
+        "replay_size": progress.replay_size,
+        "replay_nbytes": progress.replay_nbytes,
+    }
+
+
+def _plain(value):
+    """`value` in the types that JSON has. What is not finite becomes `None`."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy's scalars and arrays
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return str(value)

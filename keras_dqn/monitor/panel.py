@@ -1,0 +1,203 @@
+"""What the live panel shows, and how it fits its figures to the width.
+
+On a terminal of 114 columns the figures stand in three columns, of 80 in two,
+below in one.
+"""
+
+import dataclasses
+import functools
+
+from rich import box
+from rich.console import Group
+from rich.panel import Panel as Frame
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from keras_dqn.monitor import text
+from keras_dqn.monitor.info import RunInfo
+from keras_dqn.progress import Progress
+
+_THREE_COLUMNS = 112
+_TWO_COLUMNS = 78
+_ONE_LINE_STATUS = 56
+_RATIOS = (5, 6, 5)  # the scores, in the middle, have the longest values
+_MARGIN = 2  # the terminal writes ^C behind the panel, where it must not wrap
+
+
+def waiting():
+    """What is shown before the first record."""
+    return Text("starting ...", style="dim")
+
+
+def is_first_update_next(info, progress):
+    """Whether the next iteration is the first to train."""
+    added = progress.env_steps_done - progress.env_steps
+    due = _transitions_before_training(info, progress)
+    return not progress.is_training and progress.replay_size + added >= due
+
+
+def _transitions_before_training(info, progress):
+    return info.settings.get("learning_starts_env_steps") or progress.replay_capacity
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """A rich renderable: the state of a run.
+
+    Args:
+        info: `RunInfo`.
+        progress: The newest `Progress`.
+        elapsed: Seconds since the start, by the clock.
+        env_steps_per_second: Recent rate, or `None`.
+        updates_per_second: Recent rate, or `None`.
+        seconds_left: Seconds until the end, or `None`.
+    """
+
+    info: RunInfo
+    progress: Progress
+    elapsed: float
+    env_steps_per_second: float | None
+    updates_per_second: float | None
+    seconds_left: float | None
+
+    def __rich_console__(self, console, options):
+        sign = "+-" if options.ascii_only else "±"
+        width = options.max_width - _MARGIN
+        learning = self._learning(sign)
+        if width >= _THREE_COLUMNS:
+            columns = [self._run(), self._play(), learning]
+        elif width >= _TWO_COLUMNS:
+            # The shorter half takes the two schedules.
+            columns = [self._run() + learning[3:], self._play() + learning[:3]]
+        else:
+            columns = [self._run() + self._play() + learning]
+        info = self.info
+        said = functools.partial(text.encodable, encoding=options.encoding)
+        yield Frame(
+            Group(self._bar(), self._status(width), Text(), _grid(columns)),
+            title=Text(said(f"keras_dqn - {info.env_id}"), style="bold"),
+            title_align="left",
+            subtitle=Text(said(f"{info.backend} - {info.device}"), style="dim"),
+            subtitle_align="right",
+            border_style="cyan",
+            box=box.ROUNDED,
+            padding=(0, 1),
+            width=width,
+        )
+
+    def _bar(self):
+        done, total = self.progress.env_steps_done, self.progress.total_env_steps
+        row = Table.grid(padding=(0, 1), expand=True)
+        row.add_column(ratio=1)
+        row.add_column(no_wrap=True, justify="right")
+        bar = ProgressBar(total=max(total, 1), completed=done)
+        row.add_row(bar, text.percent(done, total))
+        return row
+
+    def _status(self, width):
+        clock = f"elapsed {text.duration(self.elapsed)}"
+        if self.progress.is_training:
+            clock += f", left {text.duration(self.seconds_left)}"
+        clock = Text(clock, style="dim")
+        if width < _ONE_LINE_STATUS:
+            return Group(self._state(), clock)
+        row = Table.grid(padding=(0, 2), expand=True)
+        row.add_column(ratio=1)
+        row.add_column(no_wrap=True, justify="right")
+        row.add_row(self._state(), clock)
+        return row
+
+    def _state(self):
+        progress = self.progress
+        if progress.is_training:
+            return Text("training", style="green")
+        if is_first_update_next(self.info, progress):
+            return Text("first update: compiling the train step", style="yellow")
+        capacity = max(progress.replay_capacity, 1)
+        due = 100 * _transitions_before_training(self.info, progress) // capacity
+        at = "when it is full" if due >= 100 else f"at {due} %"
+        filled = 100 * progress.replay_size // capacity
+        return Text(
+            f"filling the replay {filled} % - training starts {at}",
+            style="yellow",
+        )
+
+    def _run(self):
+        progress, number = self.progress, text.number
+        done, total = progress.env_steps_done, progress.total_env_steps
+        rows = [
+            ("agent steps", f"{text.short(done)} of {text.short(total)}"),
+            ("agent steps/s", number(self.env_steps_per_second, ",.0f")),
+            ("updates", f"{progress.updates:,}"),
+            ("updates/s", self._trained(self.updates_per_second, ",.1f")),
+        ]
+        skip = self.info.frame_skip
+        if skip:
+            frames = f"{text.short(done * skip)} (x {skip})"
+            rows.insert(2, ("emulator frames", frames))
+        return rows
+
+    def _play(self):
+        progress, number = self.progress, text.number
+        unit, units = self.info.score_unit, self.info.score_units
+        mean = _score(progress.score_mean)
+        if mean != text.DASH:
+            last = min(progress.episode_count, 100)
+            mean += (
+                f" (last {last})" if unit == "episode" else f" (last {last} {units})"
+            )
+        best = _score(progress.best_score)
+        if best != text.DASH:
+            best += f" (one {unit})"
+        return [
+            (units, f"{progress.episode_count:,}"),
+            ("mean score", mean),
+            ("best score", best),
+            ("mean length", f"{number(progress.length_mean, ',.1f')} steps"),
+            ("replay", self._replay()),
+        ]
+
+    def _learning(self, sign):
+        progress = self.progress
+        q = self._trained(progress.q_mean, ".3f")
+        if q != text.DASH:
+            q += f" {sign} {self._trained(progress.q_std, '.3f')}"
+        return [
+            ("loss", self._trained(progress.loss, ".4g")),
+            ("Q mean", q),
+            ("|TD error|", self._trained(progress.td_error, ".4f")),
+            ("epsilon", text.number(progress.epsilon, ".4f")),
+            ("beta", text.number(progress.beta, ".4f")),
+        ]
+
+    def _trained(self, value, spec):
+        """A figure of training; a dash while there is none."""
+        return text.number(value if self.progress.is_training else None, spec)
+
+    def _replay(self):
+        progress = self.progress
+        filled = text.percent(progress.replay_size, progress.replay_capacity)
+        return f"{filled}, {text.memory(progress.replay_nbytes)}"
+
+
+def _score(score):
+    """A score of any size in seven characters, as far as it goes."""
+    is_long = score is not None and abs(score) >= 1000
+    return text.number(score, ",.0f" if is_long else ".2f")
+
+
+def _grid(columns):
+    """Lists of `(label, value)` side by side."""
+    outer = Table.grid(padding=(0, 3), expand=True)
+    tables = []
+    for rows, ratio in zip(columns, _RATIOS, strict=False):
+        outer.add_column(ratio=ratio)
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        for label, value in rows:
+            table.add_row(label, Text(value))
+        tables.append(table)
+    outer.add_row(*tables)
+    return outer

@@ -1,0 +1,143 @@
+"""The console without a terminal: the seed's line, and then some.
+
+    env_steps agent_steps/s mean_score mean_length key=value ...
+
+The first four are as the seed prints them; the rest is an extension.
+"""
+
+import contextlib
+import os
+import sys
+import time
+
+from keras_dqn.monitor import rates
+from keras_dqn.monitor import text
+from keras_dqn.monitor.base import Monitor
+from keras_dqn.monitor.base import check_log_interval
+
+_PACE_SECONDS = 300.0
+
+
+class PlainConsole(Monitor):
+    """Prints one line every few iterations, and flushes it.
+
+    When the reader of a pipe goes away the console falls silent, and the
+    training goes on. If that pipe is the process's own standard output, it is
+    pointed at the null device, so that nothing else trips over it, the
+    interpreter's last flush included.
+
+    Args:
+        stream: Text stream. `None` is `sys.stdout`.
+        log_interval_iterations: Int, at least 1. Iterations between two lines.
+        clock: Function that returns monotonic seconds.
+    """
+
+    def __init__(self, stream=None, log_interval_iterations=10, clock=time.monotonic):
+        self._stream = sys.stdout if stream is None else stream
+        self._log_interval = check_log_interval(log_interval_iterations)
+        self._clock = clock
+        self._is_silent = self._stream is None
+        self._forget()
+
+    def start(self, info):
+        """See `Monitor.start`."""
+        self._is_silent = self._stream is None
+        self._forget()
+        self._say("\n".join(text.introduction(info)))
+
+    def write(self, progress):
+        """See `Monitor.write`."""
+        if self._is_silent:
+            return
+        self._interval.add(progress)
+        if progress.is_training and not self._was_training:
+            self._was_training = True
+            self._pace.clear()  # filling the replay is no guide to training
+        if progress.iteration % self._log_interval == 0:
+            self._pace.add(self._clock(), progress.env_steps_done)
+            self._say(self._line(progress))
+
+    def message(self, text):
+        """See `Monitor.message`."""
+        self._say(text)
+
+    def close(self):
+        """See `Monitor.close`. The stream stays open: it is not ours."""
+        self._is_silent = True
+
+    def _forget(self):
+        self._interval = rates.IntervalRates()
+        self._pace = rates.SlidingRate(_PACE_SECONDS)
+        self._was_training = False
+
+    def _line(self, progress):
+        env_steps_per_second, updates_per_second = self._interval.take()
+        pace = self._pace.rates()
+        trained = progress.is_training
+        left = rates.seconds_left(progress, pace[0]) if pace and trained else None
+        number = text.number
+        seed_columns = (
+            f"{progress.env_steps:4}",
+            f"{number(env_steps_per_second, '.0f'):>3}",
+            number(progress.score_mean, ".2f"),
+            number(progress.length_mean, ".3f"),
+        )
+        pairs = {
+            "best": number(progress.best_score, "g"),
+            "episodes": progress.episode_count,
+            "updates": progress.updates,
+            "updates/s": number(updates_per_second, ".1f"),
+            "loss": number(progress.loss if trained else None, ".3g"),
+            "q": number(progress.q_mean if trained else None, ".3f"),
+            "q_std": number(progress.q_std if trained else None, ".3f"),
+            "td_error": number(progress.td_error if trained else None, ".4f"),
+            "epsilon": number(progress.epsilon, ".4f"),
+            "beta": number(progress.beta, ".4f"),
+            "replay": text.percent(
+                progress.replay_size, progress.replay_capacity
+            ).replace(" ", ""),
+            "eta": text.duration(left).replace(" ", ""),
+        }
+        return " ".join([*seed_columns, *(f"{k}={v}" for k, v in pairs.items())])
+
+    def _say(self, line):
+        if self._is_silent:
+            return
+        try:
+            self._write_line(line)
+        except (OSError, ValueError) as error:
+            if not is_gone(self._stream, error):
+                raise
+            self._is_silent = True
+            silence(self._stream)
+
+    def _write_line(self, line):
+        try:
+            self._stream.write(line + "\n")
+        except UnicodeEncodeError as error:
+            self._stream.write(text.encodable(line, error.encoding) + "\n")
+        self._stream.flush()
+
+
+def is_gone(stream, error):
+    """Whether `error` says that `stream` has no reader, or is closed."""
+    return isinstance(error, OSError) or getattr(stream, "closed", False)
+
+
+def silence(stream):
+    """Points `stream` at the null device, if it is the process's own output.
+
+    Otherwise whoever prints next, and the interpreter when it exits, would
+    raise `BrokenPipeError` again.
+
+    Reference:
+        - [Python, note on SIGPIPE](https://docs.python.org/3/library/signal.html#note-on-sigpipe)
+    """
+    if stream not in (sys.stdout, sys.__stdout__, sys.stderr, sys.__stderr__):
+        return
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(null, stream.fileno())
+        finally:
+            os.close(null)

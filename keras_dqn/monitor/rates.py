@@ -1,0 +1,94 @@
+"""How fast a run goes: per second of sampling and training, and by the clock.
+
+One iteration is too short to be timed alone, so every rate is a sum of steps
+over a sum of seconds.
+"""
+
+import collections
+
+
+class IntervalRates:
+    """Rates since they were last taken: sums over sums.
+
+    `add` takes a record; `take` returns the rates and starts again.
+    """
+
+    def __init__(self):
+        self._updates_before = None
+        self._clear()
+
+    def add(self, progress):
+        """Counts one record."""
+        self._env_steps += progress.env_steps_done - progress.env_steps
+        self._seconds += progress.seconds
+        # `updates` is a running total. How many of them the first record made
+        # cannot be known, so neither they nor their seconds count.
+        if self._updates_before is not None:
+            self._updates += progress.updates - self._updates_before
+            self._update_seconds += progress.seconds
+        self._updates_before = progress.updates
+
+    def take(self):
+        """Returns agent steps and gradient steps per second.
+
+        Returns:
+            Tuple `(env_steps_per_second, updates_per_second)` of floats; `None`
+            where nothing was timed.
+        """
+        rates = (
+            _ratio(self._env_steps, self._seconds),
+            _ratio(self._updates, self._update_seconds),
+        )
+        self._clear()
+        return rates
+
+    def _clear(self):
+        self._env_steps = self._updates = 0
+        self._seconds = self._update_seconds = 0.0
+
+
+class SlidingRate:
+    """Amounts per second over the last while.
+
+    Args:
+        window: Float. Seconds that the rate looks back over.
+    """
+
+    def __init__(self, window):
+        self._window = window
+        self._points = collections.deque()
+
+    def add(self, seconds, *amounts):
+        """Notes the running totals `amounts` at `seconds`, which only grows."""
+        self._points.append((seconds, *amounts))
+        # One point older than the window stays: it is where the window begins.
+        while len(self._points) > 2 and self._points[1][0] < seconds - self._window:
+            self._points.popleft()
+
+    def clear(self):
+        """Forgets everything."""
+        self._points.clear()
+
+    def rates(self):
+        """Returns one rate for each amount, or `None` where none is known yet."""
+        if len(self._points) < 2:
+            return None
+        first, last = self._points[0], self._points[-1]
+        seconds = last[0] - first[0]
+        if seconds <= 0:
+            return None
+        return tuple(
+            (b - a) / seconds for a, b in zip(first[1:], last[1:], strict=True)
+        )
+
+
+def seconds_left(progress, env_steps_per_second):
+    """Seconds until the run's end at this rate by the clock, or `None`."""
+    if not env_steps_per_second:
+        return None
+    left = max(progress.total_env_steps - progress.env_steps_done, 0)
+    return left / env_steps_per_second
+
+
+def _ratio(amount, seconds):
+    return amount / seconds if seconds > 0 else None

@@ -1,0 +1,110 @@
+"""Numbers and first lines, as people read them."""
+
+import math
+import textwrap
+
+DASH = "-"
+
+
+def number(value, spec):
+    """`format(value, spec)`, or a dash where there is no finite value."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return format(value, spec)
+
+
+def encodable(line, encoding):
+    """`line` as `encoding` can write it: `\\xe9` for what it has no letter for."""
+    return line.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def short(value):
+    """A count in few characters: `9,500`, `16.4k`, `1.25M`, `40M`."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            scale = 1e3 if unit == "k" else limit
+            digits = f"{value / scale:.2f}" if unit != "k" else f"{value / scale:.1f}"
+            return digits.rstrip("0").rstrip(".") + unit
+    return f"{value:,.0f}"
+
+
+def duration(seconds):
+    """Seconds as `0:00:07`, `3:10:22` or `2d 03:10`; a dash for `None`."""
+    if seconds is None or not math.isfinite(seconds):
+        return DASH
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d {hours:02}:{minutes:02}"
+    return f"{hours}:{minutes:02}:{seconds:02}"
+
+
+def memory(nbytes):
+    """Bytes as MiB, or as GiB from 1 GiB on."""
+    if nbytes >= 2**30:
+        return f"{nbytes / 2**30:.2f} GiB"
+    return f"{nbytes / 2**20:.1f} MiB"
+
+
+def percent(part, whole):
+    """`43.2 %`, rounded down, so that 100 % is said only of the whole."""
+    if whole <= 0:
+        return DASH
+    return f"{math.floor(1000 * part / whole) / 10:.1f} %"
+
+
+def introduction(info, width=80):
+    """Returns the first lines of a run: what runs, on what, with what options.
+
+    Args:
+        info: `RunInfo`.
+        width: Int. Columns that a line may take.
+
+    Returns:
+        List of ASCII-only lines, as long as what `info` holds is.
+    """
+    versions = dict(info.versions)
+    name = " ".join(["keras_dqn", versions.pop("keras_dqn", "")]).strip()
+    seed = [] if info.seed is None else [f"seed {info.seed}"]
+    games = f"{info.num_envs} environment{'s' if info.num_envs > 1 else ''}"
+    rows = [
+        ("backend", [part for part in (info.backend, info.device) if part]),
+        ("versions", [f"{key} {value}" for key, value in versions.items()]),
+        ("game", [info.env_id, games, *_options(info.env_options)]),
+        ("scores", [_SCORES[info.score_unit]]),
+        ("replay", _replay(info)),
+        ("run", [f"{info.total_env_steps:,} agent steps", *seed]),
+    ]
+    lines = [name]
+    for title, parts in rows:
+        if parts:
+            lines += textwrap.wrap(
+                ", ".join(part for part in parts if part),
+                width=max(width, 40),
+                initial_indent=f"  {title:<10}",
+                subsequent_indent=" " * 12,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+    return lines
+
+
+_SCORES = {
+    "life": "of single lives: a lost life ends the episode and restarts the game",
+    "game": "of whole games, rewards as the game gives them (not clipped)",
+    "episode": "of whole episodes",
+}
+
+
+def _options(options):
+    said_before = ("env_id", "num_envs", "seed")
+    return [
+        f"{key}={value}" for key, value in options.items() if key not in said_before
+    ]
+
+
+def _replay(info):
+    capacity = info.settings.get("replay_capacity")
+    held = [] if capacity is None else [f"{capacity:,} transitions"]
+    return [f"{info.replay_nbytes_when_full / 2**30:.2f} GiB when full", *held]

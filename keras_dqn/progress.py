@@ -1,0 +1,108 @@
+"""What one iteration of the training loop says about itself.
+
+The loop prints nothing and writes no file: it yields one `Progress` per
+iteration, and monitors, checkpoints and callbacks read it between updates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """The record of one iteration (sampling, then training).
+
+    Attributes:
+        iteration: Number of this iteration, from 0.
+        env_steps: Agent steps, summed over all environments, taken *before*
+            this iteration. The argument of the schedules, and the step under
+            which figures are logged.
+        env_steps_done: Agent steps taken when the iteration was over.
+        total_env_steps: Agent steps at which the run ends.
+        updates: Gradient steps taken since the start of the run.
+        is_training: Whether this iteration took gradient steps.
+        epsilon: Probability of a random action in this iteration.
+        beta: Exponent of the importance-sampling weights.
+        loss: Mean loss over the iteration's gradient steps. 0 before training.
+        q_mean: Mean of Q(s, a) over all sampled transitions. 0 before training.
+        q_std: Population standard deviation of the same.
+        td_error: Mean of |TD error| over all sampled transitions.
+        episodes: The `Episode` records that ended in this iteration.
+        episode_count: Episodes finished since the start of the run.
+        score_mean: Mean raw score of the last 100 episodes. `None` before the
+            first has ended.
+        length_mean: Mean length of the last 100 episodes, in agent steps.
+        best_score: Highest score of a training episode so far. `None` until
+            one has a positive score.
+        best_frame: Newest frame before the action that ended the best episode,
+            or `None`.
+        replay_size: Transitions stored.
+        replay_capacity: Transitions that fit.
+        replay_nbytes: Bytes that the replay holds now.
+        seconds: Wall time of this iteration's sampling and training, measured
+            with a monotonic clock. Time spent by consumers is not in it.
+        histogram_q: Q(s, a) of one extra minibatch, shape `(batch,)` float32,
+            in the iterations that draw one, else `None`.
+        histogram_targets: The targets of the same minibatch.
+        q_abs_max: Largest |Q(s, a)| over all sampled transitions.
+        reward_abs_max: Largest |training reward| since the start of the run.
+    """
+
+    iteration: int
+    env_steps: int
+    env_steps_done: int
+    total_env_steps: int
+    updates: int
+    is_training: bool
+    epsilon: float
+    beta: float
+    loss: float
+    q_mean: float
+    q_std: float
+    td_error: float
+    episodes: tuple
+    episode_count: int
+    score_mean: float | None
+    length_mean: float | None
+    best_score: float | None
+    best_frame: np.ndarray | None
+    replay_size: int
+    replay_capacity: int
+    replay_nbytes: int
+    seconds: float
+    histogram_q: np.ndarray | None = None
+    histogram_targets: np.ndarray | None = None
+    q_abs_max: float = 0.0
+    reward_abs_max: float = 0.0
+
+    @property
+    def env_steps_per_second(self):
+        """Agent steps per second of sampling and training (not frames)."""
+        return (self.env_steps_done - self.env_steps) / max(self.seconds, 1e-9)
+
+
+def q_warning(progress, gamma):
+    """Says it if Q-values are far beyond what the rewards allow.
+
+    No return is larger than `r_max / (1 - gamma)` if no reward is larger than
+    `r_max`. Ten times that is no estimation error: the values feed on themselves.
+
+    Args:
+        progress: `Progress`.
+        gamma: Float from 0 to 1, the discount. At 1 there is no bound.
+
+    Returns:
+        String, or `None`.
+    """
+    largest, rewards = progress.q_abs_max, progress.reward_abs_max
+    if rewards == 0.0 or largest * (1.0 - gamma) <= 10.0 * rewards:
+        return None
+    return (
+        f"Warning: |Q| has reached {largest:.3g}, more than 10 times what rewards up "
+        f"to {rewards:.3g} and gamma {gamma:g} allow: the network may be diverging. "
+        "A lower learning rate, clipped rewards or a longer target_sync_env_steps "
+        "may help"
+    )

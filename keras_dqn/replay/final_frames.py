@@ -1,0 +1,96 @@
+"""The frames with which episodes ended: kept beside the ring, compressed.
+
+Where an environment restarted, the ring goes on with the next episode. The frame
+that the last action did lead to is kept here, until its transition is overwritten.
+"""
+
+import math
+import zlib
+
+import numpy as np
+
+from keras_dqn.replay import checks
+
+
+class FinalFrames:
+    """Frames by the slot of the transition that they ended.
+
+    Args:
+        frame_shape: Tuple.
+        dtype: The frames' dtype.
+    """
+
+    def __init__(self, frame_shape, dtype):
+        self._frame_shape = frame_shape
+        self._dtype = np.dtype(dtype)
+        self._compressed = {}
+        self.nbytes = 0  # kept up to date: there may be many to add up
+
+    def put(self, slot, frame):
+        """Keeps a frame."""
+        compressed = zlib.compress(frame.tobytes(), level=1)
+        self._compressed[slot] = compressed
+        self.nbytes += len(compressed)
+
+    def drop(self, slot):
+        """Forgets the frame of a slot that has one."""
+        self.nbytes -= len(self._compressed.pop(slot))
+
+    def get(self, slot):
+        """Returns a frame; it can't be written to."""
+        frame = zlib.decompress(self._compressed[slot])
+        return np.frombuffer(frame, self._dtype).reshape(self._frame_shape)
+
+    def slots(self):
+        """The slots that have a frame, in order."""
+        return sorted(self._compressed)
+
+    def state_dict(self):
+        """Returns everything as arrays by name."""
+        slots = self.slots()
+        compressed = [self._compressed[slot] for slot in slots]
+        return {
+            "final_slots": np.array(slots, np.int64),
+            "final_sizes": np.array([len(each) for each in compressed], np.int64),
+            "final_bytes": np.frombuffer(b"".join(compressed), np.uint8),
+        }
+
+    def load_state_dict(self, state):
+        """Takes over a state which `check_state` has found good."""
+        stops = np.cumsum(state["final_sizes"])
+        parts = np.split(np.asarray(state["final_bytes"]), stops[:-1])
+        slots = state["final_slots"].tolist()
+        self._compressed = {
+            slot: part.tobytes() for slot, part in zip(slots, parts, strict=False)
+        }
+        self.nbytes = len(state["final_bytes"])
+
+    def check_state(self, state):
+        """Raises `ValueError` unless there is a good frame for each slot `ended`."""
+        ends = np.flatnonzero(state["ended"])
+        checks.check_state_array(state, "final_slots", (len(ends),), np.int64)
+        checks.check_state_array(state, "final_sizes", (len(ends),), np.int64)
+        if not np.array_equal(state["final_slots"], ends):
+            raise ValueError("`final_slots` must be the slots that `ended`.")
+        sizes = state["final_sizes"]
+        if np.any(sizes < 1) or np.any(sizes > 2**31):
+            raise ValueError("`final_sizes` must be positive, and below 2 GiB.")
+        total = int(sizes.sum())
+        checks.check_state_array(state, "final_bytes", (total,), np.uint8)
+        frame_nbytes = math.prod(self._frame_shape) * self._dtype.itemsize
+        start = 0
+        for slot, size in zip(ends.tolist(), sizes.tolist(), strict=True):
+            part = np.asarray(state["final_bytes"][start : start + size]).tobytes()
+            start += size
+            if not _unpacks_to(part, frame_nbytes):
+                raise ValueError(f"`final_bytes` are damaged, of slot {slot}.")
+
+
+def _unpacks_to(compressed, nbytes):
+    """Whether it is one zlib stream of exactly so many bytes. Unpacks no more."""
+    unpacker = zlib.decompressobj()
+    try:
+        frame = unpacker.decompress(compressed, nbytes + 1)
+    except zlib.error:
+        return False
+    return len(frame) == nbytes and unpacker.eof and not unpacker.unused_data

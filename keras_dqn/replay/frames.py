@@ -1,0 +1,297 @@
+"""A ring of frames: each is stored once, and stacks are rebuilt when asked for.
+
+An agent that sees the last 4 frames would store each frame 8 times if it kept
+`observations` and `next_observations` whole. Here every environment has one row of
+frames in order of time, and both stacks of a transition are windows on it:
+
+    observations of step t         frames t-3, t-2, t-1, t
+    next_observations of step t    frames      t-2, t-1, t, t+1
+
+What a window must not show is put right as it is copied out. Frames from before
+the episode's start are blanked: the stack of a first observation holds zeros and
+the first frame. And where the environment restarted after step t, frame t+1 of the
+row is the next episode's first; the frame that the action did lead to is kept
+beside the ring, compressed, since few transitions have one.
+"""
+
+import math
+
+import numpy as np
+
+from keras_dqn.replay import checks
+from keras_dqn.replay.final_frames import FinalFrames
+
+
+class FrameRing:
+    """The observations of the last `steps` steps of several environments.
+
+    Steps are numbered from 0 (`time`), and all environments step together.
+    Transition `time * num_envs + env` is kept in slot `transition % capacity`,
+    where `capacity = steps * num_envs`, until a later one takes the slot.
+
+    Args:
+        steps: Integer, the number of steps kept of each environment.
+        num_envs: Integer.
+        stored_shape: Tuple, the shape of one observation as it is stored. With
+            `frame_stack`, its first axis is the stack, oldest frame first.
+        dtype: The observations' dtype: booleans, integers or floats.
+        frame_stack: Integer, the number of frames in a stack. 0: observations are
+            not stacks, and each is kept as one item.
+    """
+
+    def __init__(self, steps, num_envs, stored_shape, dtype, frame_stack):
+        self.steps = steps
+        self.num_envs = num_envs
+        self.capacity = steps * num_envs
+        self.stored_shape = stored_shape
+        self.dtype = np.dtype(dtype)
+        self.frame_stack = frame_stack
+        self.depth = max(frame_stack, 1)  # frames in one observation
+        self.frame_shape = stored_shape[1:] if frame_stack else stored_shape
+        # The oldest stack reaches `depth - 1` frames back, the newest step one ahead.
+        self.columns = steps + self.depth
+        # The first columns are repeated behind the last one, so that no window of
+        # up to `depth + 1` frames is torn by the end of the ring. Pages of zeros
+        # take no memory before something else is written to them.
+        self._rows = np.zeros(
+            (num_envs, self.columns + self.depth, *self.frame_shape), dtype
+        )
+        self.frames = self._rows[:, : self.columns]
+        self._windows = {}  # by length: all windows of so many frames, as a view
+
+        self.time = 0  # of the next step
+        self.is_started = False
+        # Steps since the episode began, at most as many as a stack looks back.
+        self.age = np.zeros(num_envs, np.uint8)  # of the next step
+        self.ages = np.zeros(self.capacity, np.uint8)  # by slot
+        # Whether the ring's next frame belongs to another episode.
+        self.ended = np.zeros(self.capacity, np.bool_)  # by slot
+        self.finals = FinalFrames(self.frame_shape, self.dtype)  # of the ended slots
+        self.mirror = None  # a `Mirror` is told of every frame
+
+    @property
+    def nbytes(self):
+        """Bytes held, pages that are not written yet included."""
+        flags = self.ages.nbytes + self.ended.nbytes
+        return self._rows.nbytes + flags + self.finals.nbytes
+
+    @staticmethod
+    def nbytes_when_full(steps, num_envs, stored_shape, dtype, frame_stack):
+        """Returns the bytes that a full ring will hold, without making one."""
+        depth = max(frame_stack, 1)
+        frame_shape = stored_shape[1:] if frame_stack else stored_shape
+        frame_nbytes = math.prod(frame_shape) * np.dtype(dtype).itemsize
+        frames = num_envs * (steps + 2 * depth) * frame_nbytes
+        flags = 2 * steps * num_envs
+        # An allowance: one transition in 20 ends an episode, and its frame shrinks
+        # to an eighth (in Breakout to a twentieth), plus what Python adds.
+        final_frames = steps * num_envs // 20 * (frame_nbytes // 8 + 200)
+        return frames + flags + final_frames
+
+    def check_start(self, observations, envs):
+        """Raises `ValueError` unless the first stacks of `envs` are zero-padded."""
+        for env in envs if self.frame_stack else ():
+            if observations[env, :-1].any():
+                raise ValueError(
+                    "The first stack of an episode must hold zeros before its newest "
+                    "frame, for that is how it will be rebuilt. Received: other "
+                    f"frames, from environment {env}"
+                )
+
+    def check_step(self, observations, final_observations, restarted):
+        """Raises `ValueError` unless the stacks continue those before them."""
+        self.check_start(observations, restarted.nonzero()[0])
+        if self.frame_stack < 2:
+            return
+        is_any = any(restarted.tolist())
+        successors = final_observations if is_any else observations
+        newest = self.frames[:, self.time % self.columns]
+        if successors[:, -2].tobytes() == newest.tobytes():  # the quickest way
+            return
+        differs = (successors[:, -2] != newest).reshape(self.num_envs, -1).any(axis=1)
+        if differs.any():
+            raise ValueError(
+                "A stack must continue the one before it: its second newest frame "
+                "must be the newest frame of the one before. Received: another "
+                f"frame, from environment {np.flatnonzero(differs)[0]}"
+            )
+
+    def start(self, observations):
+        """Begins an episode in every environment; cuts those that were running."""
+        if self.time:
+            slots = self.slots(self.time - 1)
+            successors = self.frames[:, self.time % self.columns]
+            for env in np.flatnonzero(~self.ended[slots]):
+                self._end(slots.start + int(env), successors[env])
+        self.age[:] = 0
+        self.is_started = True
+        self._write_newest(observations)
+
+    def push(self, observations, final_observations, restarted):
+        """Stores what one step led to: the next frames, and where episodes ended."""
+        slots = self.slots(self.time)
+        if any(self.ended[slots].tolist()):
+            for env in np.flatnonzero(self.ended[slots]):
+                self._forget_end(slots.start + int(env))
+        self.ages[slots] = self.age
+        self.ended[slots] = restarted
+        self.age += self.age < self.depth - 1
+        if any(restarted.tolist()):
+            self.age[restarted] = 0
+            for env in np.flatnonzero(restarted):
+                final_frame = self._newest(final_observations)[env]
+                self._end(slots.start + int(env), final_frame)
+        self.time += 1
+        self._write_newest(observations)
+
+    def gather(self, transitions, first, last):
+        """Copies out windows of frames, as the episodes went.
+
+        Args:
+            transitions: Integer array, shape `(n,)`, of transitions in the ring.
+            first: Integer, the first frame of the window. Frame 0 is the newest of
+                the transition's observation, and -1 the one before it.
+            last: Integer, the last frame. Frame 1 is the one the action led to.
+
+        Returns:
+            Array `(n, last - first + 1, *frame_shape)`, owned by the caller.
+        """
+        times = transitions // self.num_envs
+        envs = transitions - times * self.num_envs
+        starts = envs * self._rows.shape[1] + (times + first) % self.columns
+        windows = self._windows_of(last - first + 1)[starts]
+        windows = windows.reshape(len(starts), -1, *self.frame_shape)
+        slots = transitions % self.capacity
+        ages = self.ages.take(slots)
+        for i in (ages < -first).nonzero()[0].tolist():
+            windows[i, : -first - int(ages[i])] = 0
+        if last == 1:
+            for i in self.ended.take(slots).nonzero()[0].tolist():
+                windows[i, -1] = self.finals.get(int(slots[i]))
+        return windows
+
+    def slots(self, time):
+        """The slots of all environments at this time, a slice."""
+        first = time % self.steps * self.num_envs
+        return slice(first, first + self.num_envs)
+
+    def _windows_of(self, length):
+        """All windows of so many frames in a row: a view, `(n, length * size)`."""
+        if length not in self._windows:
+            # Copied as one run of memory each, which is faster than frame by frame.
+            size = math.prod(self.frame_shape)
+            flat = self._rows.reshape(-1)
+            self._windows[length] = np.lib.stride_tricks.as_strided(
+                flat,
+                shape=(len(flat) // size - length + 1, length * size),
+                strides=(size * flat.itemsize, flat.itemsize),
+                writeable=False,
+            )
+        return self._windows[length]
+
+    def _end(self, slot, final_frame):
+        self.ended[slot] = True
+        self.finals.put(slot, final_frame)
+        if self.mirror is not None:
+            self.mirror.put_final(slot, final_frame)
+
+    def _forget_end(self, slot):
+        self.finals.drop(slot)
+        if self.mirror is not None:
+            self.mirror.drop_final(slot)
+
+    def _newest(self, observations):
+        return observations[:, -1] if self.frame_stack else observations
+
+    def _write_newest(self, observations):
+        column = self.time % self.columns
+        self.frames[:, column] = self._newest(observations)
+        if column < self.depth:
+            self._rows[:, self.columns + column] = self.frames[:, column]
+        if self.mirror is not None:
+            self.mirror.write(column)
+
+    def state_dict(self):
+        """Returns everything as arrays by name. `frames` is a view, not a copy."""
+        used = min(self.time, self.steps) * self.num_envs
+        written = min(self.time + 1, self.columns) if self.is_started else 0
+        return {
+            "time": np.array(self.time, np.int64),
+            "is_started": np.array(self.is_started),
+            "age": self.age.copy(),
+            "ages": self.ages[:used].copy(),
+            "ended": self.ended[:used].copy(),
+            "frames": self.frames[:, :written],
+            **self.finals.state_dict(),
+        }
+
+    def state_limits(self):
+        """Returns `(dtype, shape)` by name: what a state is of, and at most how long.
+
+        Known before a state is read, so that no file says how much memory it takes.
+        """
+        frame_nbytes = math.prod(self.frame_shape) * self.dtype.itemsize
+        # zlib adds a few bytes to what it cannot shrink.
+        final_nbytes = self.capacity * (frame_nbytes + frame_nbytes // 1000 + 64)
+        slots = (self.capacity,)
+        return {
+            "time": (np.int64, ()),
+            "is_started": (np.bool_, ()),
+            "age": (np.uint8, (self.num_envs,)),
+            "ages": (np.uint8, slots),
+            "ended": (np.bool_, slots),
+            "frames": (self.dtype, self.frames.shape),
+            "final_slots": (np.int64, slots),
+            "final_sizes": (np.int64, slots),
+            "final_bytes": (np.uint8, (final_nbytes,)),
+        }
+
+    def load_state_dict(self, state):
+        """Takes over a state which `check_state` has found good."""
+        frames = state["frames"]
+        target = self.frames[:, : frames.shape[1]]
+        if isinstance(frames, np.ndarray):
+            target[:] = frames
+        else:  # files, which need not be in memory twice
+            frames.read_into(target)
+        self.time = int(state["time"])
+        self.is_started = bool(state["is_started"])
+        self.age[:] = state["age"]
+        self.ages[: len(state["ages"])] = state["ages"]
+        self.ended[: len(state["ended"])] = state["ended"]
+        self.ended[len(state["ended"]) :] = False
+        self._rows[:, self.columns :] = self.frames[:, : self.depth]
+        self.finals.load_state_dict(state)
+        if self.mirror is not None:
+            self.mirror.write_all()
+
+    def check_state(self, state):
+        """Raises `ValueError` if `state` is not one that this ring can be in."""
+        checks.check_state_array(state, "time", (), np.int64)
+        checks.check_state_array(state, "is_started", (), np.bool_)
+        time, is_started = int(state["time"]), bool(state["is_started"])
+        if time < 0 or (time and not is_started):
+            raise ValueError(
+                "`time` must be 0 before the start, and never negative. "
+                f"Received: time={time}, is_started={is_started}"
+            )
+        used = min(time, self.steps) * self.num_envs
+        written = min(time + 1, self.columns) if is_started else 0
+        frames_shape = (self.num_envs, written, *self.frame_shape)
+        checks.check_state_array(state, "age", (self.num_envs,), np.uint8)
+        checks.check_state_array(state, "ages", (used,), np.uint8)
+        checks.check_state_array(state, "ended", (used,), np.bool_)
+        checks.check_state_array(state, "frames", frames_shape, self.dtype)
+        self._check_ages(state, time)
+        self.finals.check_state(state)
+
+    def _check_ages(self, state, time):
+        rows = min(time, self.steps)
+        in_order = np.arange(time - rows, time) % self.steps
+        ages = state["ages"].reshape(rows, self.num_envs)[in_order]
+        ended = state["ended"].reshape(rows, self.num_envs)[in_order]
+        ages = np.concatenate([ages, state["age"][None]]).astype(np.int64)
+        older = np.minimum(ages[:-1] + 1, self.depth - 1)
+        is_good = np.array_equal(ages[1:], np.where(ended, 0, older))
+        if not is_good or (time <= self.steps and ages[0].any()):
+            raise ValueError("`ages` must count the steps since the last `ended`.")

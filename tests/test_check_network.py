@@ -1,0 +1,98 @@
+"""What `DoubleDQN` refuses when it is made."""
+
+import keras
+import pytest
+from keras import layers
+
+from keras_dqn.double_dqn import DoubleDQN
+from tests import tiny
+
+
+def dense_model(*more):
+    inputs = keras.Input((4,))
+    x = layers.Dense(3)(inputs)
+    for layer in more:
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(2)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [Subclassed(), keras.Sequential([layers.Dense(2)]), layers.Dense(2), None],
+)
+def test_what_is_no_functional_or_built_model_is_refused(network):
+    with pytest.raises(TypeError, match="`network` must be a functional or a built"):
+        DoubleDQN(network)
+
+
+def test_two_outputs_or_two_inputs_are_refused():
+    first, second = keras.Input((4,)), keras.Input((4,))
+    dense = layers.Dense(2)
+    two_outputs = keras.Model(first, [dense(first), layers.Dense(2)(first)])
+    two_inputs = keras.Model([first, second], dense(layers.Add()([first, second])))
+    for network, received in (
+        (two_outputs, "1 inputs, 2 outputs"),
+        (two_inputs, "2 inputs, 1 outputs"),
+    ):
+        with pytest.raises(ValueError, match=f"one input and one output.*{received}"):
+            DoubleDQN(network)
+
+
+@pytest.mark.parametrize("shape", [(3, 1), ()])
+def test_an_output_that_is_no_matrix_is_refused(shape):
+    network = dense_model(layers.Dense(3), layers.Reshape((3, 1)))
+    if not shape:
+        inputs = keras.Input((4,))
+        network = keras.Model(inputs, keras.ops.sum(layers.Dense(2)(inputs), axis=-1))
+    with pytest.raises(ValueError, match="output of shape `\\(batch, actions\\)`"):
+        DoubleDQN(network)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: layers.BatchNormalization(),
+        lambda: layers.Dropout(0.5),
+        lambda: keras.Sequential([keras.Input((3,)), layers.BatchNormalization()]),
+        lambda: layers.GaussianNoise(0.1),
+    ],
+)
+def test_a_layer_whose_state_changes_is_refused_by_name(layer):
+    network = dense_model(layer(), layers.Dense(2))
+    with pytest.raises(ValueError, match="no state that changes.*Received: variables"):
+        DoubleDQN(network)
+
+
+def test_a_frozen_layer_that_draws_is_refused_too_so_that_no_state_is_forgotten():
+    dropout = layers.Dropout(0.5)
+    dropout.trainable = False
+    with pytest.raises(ValueError, match="seed_generator_state"):
+        DoubleDQN(dense_model(dropout, layers.Dense(2)))
+
+
+def test_a_network_with_nothing_to_train_is_refused():
+    network = dense_model()
+    network.trainable = False
+    with pytest.raises(ValueError, match="must have trainable variables"):
+        DoubleDQN(network)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "1", None])
+def test_a_huber_delta_that_is_no_positive_number_is_refused(value):
+    with pytest.raises(ValueError, match="`huber_delta` must be a finite number"):
+        DoubleDQN(tiny.network(), huber_delta=value)
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.5, True, "10"])
+def test_a_sync_period_that_is_no_positive_integer_is_refused(value):
+    with pytest.raises(ValueError, match="`target_sync_updates` must be an integer"):
+        DoubleDQN(tiny.network(), target_sync_updates=value)

@@ -1,0 +1,253 @@
+"""What the README and the docstrings say about names and numbers is so."""
+
+import ast
+import contextlib
+import dataclasses
+import doctest
+import importlib
+import inspect
+import io
+import pathlib
+import re
+import tomllib
+
+import pytest
+
+from keras_dqn import presets
+from keras_dqn.cli import train
+from keras_dqn.cli.options import flag
+from keras_dqn.config import Settings
+from keras_dqn.envs import AtariEnvs
+from keras_dqn.exit_codes import MEANINGS
+from keras_dqn.provenance import CHANGEABLE
+from keras_dqn.replay import PrioritizedReplay
+
+pytestmark = pytest.mark.numpy
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "keras_dqn"
+README = (ROOT / "README.md").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+COMMANDS = ("python examples/", "keras-dqn")
+
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def code_blocks(language):
+    return [match[2] for match in _FENCE.finditer(README) if match[1] == language]
+
+
+def table_after(marker):
+    """The rows of the table under a comment, as lists of cells without backticks."""
+    lines = README.split(f"<!-- {marker} -->\n")[1].split("\n\n")[0].splitlines()
+    return [
+        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        for line in lines[2:]
+    ]
+
+
+def known_flags():
+    """The flags in `--help`."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit):
+        train.main(["--help"], smoke={})
+    return set(re.findall(r"--[a-z][a-z-]+", printed.getvalue()))
+
+
+def test_every_flag_in_the_readme_exists():
+    words = "\n".join(
+        line
+        for line in "\n".join(code_blocks("bash")).splitlines()
+        if any(command in line for command in COMMANDS)
+    )
+    spans = re.findall(r"`(--[^`]+)`", README)
+    mentioned = set(re.findall(r"--[a-z][a-z-]+", " ".join([words, *spans])))
+    assert {"--env-steps", "--out", "--resume", "--smoke"} <= mentioned
+    assert mentioned - known_flags() == set()
+
+
+def test_the_two_commands_are_those_of_the_project():
+    run, test = (block for block in code_blocks("bash") if block.count("\n") == 1)
+    assert run == (
+        'pip install ".[jax]" && KERAS_BACKEND=jax python examples/breakout.py\n'
+    )
+    assert test == "pip install tox && tox\n"
+    assert test.strip() in (ROOT / ".ci/run").read_text()
+    assert {"jax", "torch", "tensorboard"} == set(PROJECT["optional-dependencies"])
+
+
+def test_every_example_in_the_readme_exists():
+    named = set(re.findall(r"examples/\w+\.py", README))
+    assert named == {f"examples/{path.name}" for path in ROOT.glob("examples/*.py")}
+
+
+def test_every_link_of_the_documents_leads_somewhere():
+    for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("tests/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            is_web = target.startswith("https://")
+            assert is_web or (path.parent / target).is_file(), f"{path.name}: {target}"
+
+
+def test_the_preset_in_the_readme_is_the_preset():
+    rows = table_after("test: preset breakout")
+    assert len(rows) > 10
+    settings = presets.breakout()
+    for name, value, _ in rows:
+        assert ast.literal_eval(value) == getattr(settings, name), name
+
+
+def test_the_exit_codes_in_the_readme_are_all_there_are():
+    rows = table_after("test: exit codes")
+    assert {int(code): meaning for code, meaning in rows} == MEANINGS
+
+
+def test_every_test_that_the_table_of_faults_names_exists():
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    named = re.findall(r"`(\w+)::(\w+)`", text)
+    assert len(named) > 80
+    for file, test in named:
+        code = (ROOT / "tests" / f"test_{file}.py").read_text()
+        assert f"def test_{test}(" in code, f"{file}::{test}"
+    rows = [line for line in text.splitlines() if re.match(r"\| [A-Z]\d", line)]
+    for row in rows:
+        for name in re.findall(r"`([a-z_]+)`", row.rpartition(" | ")[2]):
+            assert (ROOT / "tests" / f"test_{name}.py").exists(), row
+        for name in re.findall(r"`(benchmarks/\w+\.py)`", row):
+            assert (ROOT / name).exists(), name
+
+
+def test_the_readme_names_what_a_resumed_run_may_change():
+    text = README.split("these may be changed and nothing else:")[1].split(".")[0]
+    named = re.findall(r"`(--[a-z-]+)`", text)
+    assert sorted(named) == sorted(flag(name) for name in CHANGEABLE)
+
+
+def test_the_readme_names_every_preset():
+    assert all(f"presets.{name}()" in README for name in presets.names())
+
+
+def test_the_environment_options_in_the_readme_are_those_of_make_envs():
+    text = README.split("| option of `make_envs` |")[1].split("\n\n")[0]
+    rows = [
+        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        for line in text.splitlines()[2:]
+    ]
+    parameters = inspect.signature(AtariEnvs).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    settings = presets.breakout()
+    for name, default, preset, _ in rows:
+        assert ast.literal_eval(default) == defaults[name], name
+        assert ast.literal_eval(preset) == getattr(settings, name), name
+    assert {name for name, *_ in rows} == set(defaults) - {"num_threads"}
+
+
+def test_the_memory_in_the_readme_is_what_the_replay_takes():
+    rows = table_after("test: memory")
+    assert len(rows) == 3
+    for capacity, nbytes in rows:
+        replay = PrioritizedReplay(int(capacity))
+        assert int(nbytes) == replay.nbytes_when_full(
+            num_envs=8, stored_shape=(4, 84, 84), dtype="uint8", frame_stack=4
+        )
+
+
+def test_the_test_environments_install_what_the_package_requires():
+    """Without TensorFlow, whose absence they are for."""
+    tox = (ROOT / "tox.ini").read_text()
+    for requirement in PROJECT["dependencies"]:
+        if requirement.startswith("keras"):
+            assert tox.count(f"    {requirement}\n") == 2, requirement
+        elif not requirement.startswith("tensorflow"):
+            assert tox.count(f"    {requirement}\n") == 1, requirement
+
+
+def docstrings():
+    """Yields `(id, node, docstring)` of each documented class and function."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                text = ast.get_docstring(node)
+                if text:
+                    where = f"{path.relative_to(PACKAGE)}:{node.lineno}:{node.name}"
+                    yield where, node, text
+
+
+def documented_arguments(docstring):
+    """The names under `Args:`, or `None` without such a section."""
+    section = re.search(r"^Args:\n((?:    .*\n|\n)+)", docstring + "\n", re.MULTILINE)
+    if section is None:
+        return None
+    lines = re.findall(r"^    (\*{0,2}\w+(?:, \*{0,2}\w+)*):", section[1], re.MULTILINE)
+    return [name for line in lines for name in line.split(", ")]
+
+
+def arguments(node):
+    """The parameters of a function, or those of a class: of `__init__` or fields."""
+    if isinstance(node, ast.ClassDef):
+        inits = [n for n in node.body if getattr(n, "name", "") == "__init__"]
+        if not inits:
+            fields = [n for n in node.body if isinstance(n, ast.AnnAssign)]
+            return [field.target.id for field in fields]
+        node = inits[0]
+    parameters = node.args
+    names = [*parameters.posonlyargs, *parameters.args, *parameters.kwonlyargs]
+    names = [argument.arg for argument in names]
+    if parameters.vararg:
+        names.append(f"*{parameters.vararg.arg}")
+    if parameters.kwarg:
+        names.append(f"**{parameters.kwarg.arg}")
+    return [name for name in names if name not in ("self", "cls")]
+
+
+DOCUMENTED = [
+    pytest.param(node, text, id=where)
+    for where, node, text in docstrings()
+    if documented_arguments(text) is not None
+]
+
+
+def test_the_walk_finds_arguments_under_their_heading():
+    text = (
+        "Does.\n\nArgs:\n    a, b: Two.\n        c: no.\n    **d: Rest.\n\nReturns:\n"
+    )
+    assert documented_arguments(text) == ["a", "b", "**d"]
+    assert documented_arguments("Does.\n\nReturns:\n    a: this.") is None
+    assert len(DOCUMENTED) > 50
+
+
+@pytest.mark.parametrize(("node", "text"), DOCUMENTED)
+def test_the_arguments_of_a_docstring_are_those_of_the_signature(node, text):
+    documented, actual = documented_arguments(text), arguments(node)
+    if isinstance(node, ast.ClassDef) and node.bases and not actual:
+        return  # all inherited
+    # What is handed on to Keras is documented there.
+    assert set(documented) == set(actual) - ({"**kwargs"} - set(documented))
+
+
+def test_the_settings_have_a_meaning_each():
+    for field in dataclasses.fields(Settings):
+        assert field.metadata["help"], field.name
+
+
+def modules_with_examples():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if ">>> " in path.read_text():
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(part for part in parts if part != "__init__")
+
+
+NEED_KERAS = ("keras_dqn.losses", "keras_dqn.models")
+
+
+def run_examples(name):
+    """Runs the examples in a module's docstrings; returns how many there were."""
+    found = doctest.testmod(importlib.import_module(name), report=True)
+    assert found.failed == 0
+    return found.attempted
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in modules_with_examples() if name not in NEED_KERAS]
+)
+def test_the_examples_in_docstrings_give_what_they_show(name):
+    assert run_examples(name) > 0

@@ -1,0 +1,340 @@
+"""What may import what, and what an import may do: the rules of the layers.
+
+Most of it is a walk over the syntax trees, which sees imports inside functions
+too. The rest asks a child process, since this one has imported everything.
+"""
+
+import ast
+import json
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+pytestmark = pytest.mark.numpy
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "keras_dqn"
+FRAMEWORKS = ("tensorflow", "jax", "torch")
+
+# From the top down. A module imports from lower layers and from its own package
+# (`envs.atari` from `envs.step`), and from nothing else of keras_dqn.
+LAYERS = {
+    "doors": ("cli",),
+    "whole": ("agent",),
+    "parts": (
+        "training",
+        "evaluation",
+        "checkpoint",
+        "digests",
+        "monitor",
+        "provenance",
+        "saved_network",
+        "watchdog",
+    ),
+    "trained": ("double_dqn",),
+    "compiled": ("backend",),
+    "presets": ("presets",),
+    "settings": ("config",),
+    "ground": (
+        "envs",
+        "exit_codes",
+        "exploration",
+        "losses",
+        "models",
+        "progress",
+        "replay",
+        "schedules",
+        "signals",
+    ),
+}
+# Everything else needs no Keras, and an environment without it tests it.
+NEED_KERAS = {"agent", "backend", "cli/run", "double_dqn", "losses", "models"}
+NEED_KERAS |= {"saved_network"}
+PUBLIC_NAMES = {
+    "DQNAgent",
+    "DoubleDQN",
+    "Learner",
+    "MinTree",
+    "PiecewiseSchedule",
+    "PrioritizedReplay",
+    "SumTree",
+    "UniformReplay",
+    "envs",
+    "load_network",
+    "losses",
+    "make_envs",
+    "models",
+    "presets",
+    "replay",
+    "schedules",
+}
+
+
+def name_of(path):
+    """`agent`, `cli/run`, `backend` for `backend/__init__.py`; "" for the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return "/".join(part for part in parts if part != "__init__")
+
+
+TREES = {
+    name_of(path): ast.parse(path.read_text(), str(path))
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+MODULES = sorted(TREES)
+
+
+def imports(tree):
+    """Yields `(dotted name, node)` of every import, at any depth."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in line {node.lineno}"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node
+
+
+def own_imports(tree):
+    """Yields the part of keras_dqn that each import names: `agent`, `envs`, ..."""
+    for dotted, node in imports(tree):
+        first, *rest = dotted.split(".")
+        if first == "keras_dqn" and rest:
+            yield rest[0], node
+
+
+def layer_of(part):
+    found = [i for i, names in enumerate(LAYERS.values()) if part in names]
+    assert found, f"{part} is in no layer: add it to LAYERS"
+    return found[0]
+
+
+def needs_keras(module):
+    return module in NEED_KERAS or module.split("/")[0] in NEED_KERAS
+
+
+def dotted(node):
+    """The dotted name of an expression, "" for what has none."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def test_the_walk_sees_the_package():
+    assert {"agent", "backend/jax", "envs/atari", "replay", ""} <= set(MODULES)
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m])
+def test_arrows_point_down(module):
+    part = module.split("/")[0]
+    for other, node in own_imports(TREES[module]):
+        if other != part:
+            assert layer_of(other) > layer_of(part), (
+                f"{module}, line {node.lineno}: {part} must not import {other}"
+            )
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m])
+def test_only_the_version_is_taken_from_the_package_itself(module):
+    tree = TREES[module]
+    if any(name == "keras_dqn" for name, _ in imports(tree)):
+        taken = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and dotted(node.value) == "keras_dqn"
+        }
+        assert taken == {"__version__"}
+
+
+def test_the_package_itself_imports_no_part_before_it_is_asked_for():
+    assert [name for name, _ in imports(TREES[""])] == ["importlib"]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.py")), ids=str)
+def test_examples_use_the_doors_only(path):
+    for dotted_name, _ in imports(ast.parse(path.read_text())):
+        first, *rest = dotted_name.split(".")
+        assert first not in FRAMEWORKS
+        if first == "keras_dqn":
+            assert not rest or rest[0] in PUBLIC_NAMES | {"cli"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_framework_is_named_in_its_own_backend_file_only(module):
+    for name, node in imports(TREES[module]):
+        framework = name.split(".")[0]
+        if framework in FRAMEWORKS:
+            assert module == f"backend/{framework}", f"line {node.lineno}: {name}"
+
+
+def test_the_three_backend_files_import_nothing_of_one_another():
+    for framework in FRAMEWORKS:
+        names = [name for name, _ in imports(TREES[f"backend/{framework}"])]
+        own = {name for name in names if name.startswith("keras_dqn.")}
+        assert own == {
+            "keras_dqn.backend.base.BaseLearner",
+            "keras_dqn.backend.frames.BaseDeviceFrames",
+        }
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if not needs_keras(m)])
+def test_the_numpy_half_imports_no_keras(module):
+    for name, node in imports(TREES[module]):
+        first, *rest = name.split(".")
+        assert first != "keras", f"line {node.lineno}"
+        if first == "keras_dqn" and rest:
+            inner = "/".join(rest)
+            # `from keras_dqn.cli.run`, inside the function that trains.
+            is_late = module in ("cli/piece", "cli/train") and node.col_offset > 0
+            assert not needs_keras(inner) or is_late, f"line {node.lineno}: {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_keras_is_used_by_its_public_names_only(module):
+    names = [name for name, _ in imports(TREES[module])]
+    names += [dotted(node) for node in ast.walk(TREES[module])]
+    assert not [name for name in names if name.startswith("keras.src")]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_there_is_no_assert_in_the_package(module):
+    """`python -O` leaves them out."""
+    lines = [n.lineno for n in ast.walk(TREES[module]) if isinstance(n, ast.Assert)]
+    assert not lines
+
+
+FORBIDDEN_MODULES = {"cloudpickle", "dill", "marshal", "pickle"}
+FORBIDDEN_MODULES |= {"random", "shelve", "yaml"}
+FORBIDDEN_CALLS = {"eval", "exec", "os.system", "os.popen", "torch.load"}
+# A full disk under a memory map is a SIGBUS, which no program survives.
+FORBIDDEN_CALLS |= {"np.memmap", "numpy.memmap", "np.load", "numpy.load"}
+FORBIDDEN_VALUES = {"allow_pickle": True, "safe_mode": False, "shell": True}
+# What `numpy.random` offers beside draws from its hidden global generator.
+NUMPY_RANDOM = {"Generator", "SeedSequence", "default_rng"}
+
+
+def faults(tree):
+    """Yields `(line, reason)` for what runs foreign code or draws in secret."""
+    for name, node in imports(tree):
+        if name.split(".")[0] in FORBIDDEN_MODULES:
+            yield node.lineno, f"import of {name}"
+        if name.startswith("numpy.random."):
+            if name.split(".")[2] not in NUMPY_RANDOM:
+                yield node.lineno, f"import of {name}"
+    for node in ast.walk(tree):
+        name = dotted(node)
+        if name.startswith(("np.random.", "numpy.random.")):
+            if name.split(".")[2] not in NUMPY_RANDOM:
+                yield node.lineno, name
+        if isinstance(node, ast.Call) and dotted(node.func) in FORBIDDEN_CALLS:
+            yield node.lineno, dotted(node.func)
+        if isinstance(node, ast.keyword) and node.arg in FORBIDDEN_VALUES:
+            is_plain = isinstance(node.value, ast.Constant)
+            if not is_plain or node.value.value == FORBIDDEN_VALUES[node.arg]:
+                yield node.value.lineno, node.arg
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_runs_foreign_code_or_draws_from_a_hidden_generator(module):
+    assert list(faults(TREES[module])) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle",
+        "from marshal import loads",
+        "torch.load(path)",
+        "np.memmap(path)",
+        "from yaml import load",
+        "import random",
+        "from numpy.random import rand",
+        "eval('1')",
+        "np.load(path, allow_pickle=True)",
+        "np.load(path, allow_pickle=anything)",
+        "subprocess.run('ls', shell=True)",
+        "keras.saving.load_model(path, safe_mode=False)",
+        "np.random.seed(0)",
+        "x = np.random.uniform()",
+        "def f():\n    draw = numpy.random.choice",
+    ],
+)
+def test_the_walk_finds_what_is_forbidden(line):
+    assert list(faults(ast.parse(line)))
+
+
+def test_the_public_names_are_listed_without_being_loaded():
+    found = child(
+        """
+        import json, sys
+        import keras_dqn
+        print(json.dumps([dir(keras_dqn), keras_dqn.__all__, sorted(sys.modules)]))
+        """
+    )
+    listed, exported, loaded = found
+    assert set(listed) >= PUBLIC_NAMES
+    assert set(exported) >= PUBLIC_NAMES
+    assert [name for name in loaded if name.startswith("keras_dqn")] == ["keras_dqn"]
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    import keras_dqn
+
+    with pytest.raises(AttributeError, match="'keras_dqn' has no attribute 'Agent'"):
+        keras_dqn.Agent  # noqa: B018
+
+
+def test_importing_the_package_loads_the_package_and_nothing_else():
+    added = child(
+        """
+        import importlib, json, sys
+        before = set(sys.modules)
+        import keras_dqn
+        print(json.dumps(sorted(set(sys.modules) - before)))
+        """
+    )
+    assert added == ["keras_dqn"]
+
+
+def test_importing_the_replay_needs_numpy_and_nothing_else():
+    added = child(
+        """
+        import json, sys
+        import numpy
+        before = set(sys.modules)
+        import keras_dqn.replay
+        print(json.dumps(sorted(set(sys.modules) - before)))
+        """
+    )
+    foreign = {name.split(".")[0] for name in added} - set(sys.stdlib_module_names)
+    assert foreign <= {"keras_dqn", "numpy"}
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if m and not needs_keras(m) and "/" not in m]
+)
+def test_a_module_of_the_numpy_half_imports_where_there_is_no_framework(module):
+    """Even where one is installed the child cannot import it."""
+    loaded = child(
+        f"""
+        import importlib, json, sys
+        sys.modules.update(dict.fromkeys({(*FRAMEWORKS, "keras")!r}))
+        importlib.import_module("keras_dqn." + {module!r})
+        print(json.dumps(sorted(name for name, m in sys.modules.items() if m)))
+        """
+    )
+    assert f"keras_dqn.{module}" in loaded
+
+
+def child(script):
+    """Runs `script` in a new interpreter and returns the JSON that it prints."""
+    script = textwrap.dedent(script)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])

@@ -1,0 +1,290 @@
+"""TensorBoard's event files, read back record by record."""
+
+import collections
+import logging
+import resource
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from test_monitor_base import make_filling
+from test_monitor_base import make_info
+from test_monitor_base import make_progress
+
+from keras_dqn import monitor
+from keras_dqn.monitor.image import png
+
+pytestmark = pytest.mark.numpy
+
+SEED_TAGS = {
+    "fps",
+    "q",
+    "q_std",
+    "td_error",
+    "reward_mean",
+    "length_mean",
+    "exploration",
+    "beta",
+}
+
+
+def events_of(directory):
+    """All events of a run directory, in the order in which they were written."""
+    event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
+    crc32c = pytest.importorskip("tensorboardX.record_writer").masked_crc32c
+    events = []
+    for path in sorted(directory.glob("events.out.tfevents.*")):
+        data = path.read_bytes()
+        while data:  # length, its checksum, the event, its checksum
+            (length,) = struct.unpack("<Q", data[:8])
+            record, data = data[12 : 12 + length], data[12 + length :]
+            assert struct.unpack("<I", data[:4]) == (crc32c(record),)
+            events.append(event_pb2.Event.FromString(record))
+            data = data[4:]
+    return events
+
+
+def values_of(directory):
+    """`{tag: [(step, value)]}`."""
+    values = collections.defaultdict(list)
+    for event in events_of(directory):
+        for value in event.summary.value:
+            values[value.tag].append((event.step, value))
+    return values
+
+
+def write(directory, records, resume=None):
+    pytest.importorskip("tensorboardX")
+    board = monitor.TensorBoard(directory)
+    if resume is not None:
+        board.resume(resume)
+    with board:
+        board.start(make_info())
+        for record in records:
+            board.write(record)
+
+
+def pixels(data):
+    """Reads a PNG as `png` writes it: 8 bits, grayscale, no filter."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    chunks, position = {}, 8
+    while position < len(data):
+        (length,) = struct.unpack(">I", data[position : position + 4])
+        body = data[position + 4 : position + 8 + length]
+        (checksum,) = struct.unpack_from(">I", data, position + 8 + length)
+        assert checksum == zlib.crc32(body)
+        chunks[body[:4]] = body[4:]
+        position += 12 + length
+    assert list(chunks) == [b"IHDR", b"IDAT", b"IEND"]
+    width, height, *rest = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    assert rest == [8, 0, 0, 0, 0]
+    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), "uint8")
+    rows = rows.reshape(height, width + 1)
+    assert not rows[:, 0].any()
+    return rows[:, 1:]
+
+
+@pytest.mark.seed(55)
+def test_the_seeds_scalars_are_all_there_with_the_records_values(tmp_path):
+    write(tmp_path, [make_progress(0)])
+    values = {tag: v[0][1].simple_value for tag, v in values_of(tmp_path).items()}
+    assert values.pop("reward_mean") == pytest.approx(12.345, abs=1e-6)  # float32
+    assert values == {
+        "fps": 128.0,  # 32 in 0.25 s
+        "q": 1.5,
+        "q_std": 0.75,
+        "td_error": 0.0625,
+        "length_mean": 31.25,
+        "exploration": 0.25,
+        "beta": 0.5,
+        "loss": 0.125,
+        "best_reward": 42.0,
+    }
+
+
+@pytest.mark.seed(55)
+def test_before_training_q_and_td_error_are_zero_and_there_is_no_loss(tmp_path):
+    record = make_filling(0, score_mean=1.0, length_mean=2.0)
+    write(tmp_path, [record])
+    values = values_of(tmp_path)
+    assert set(values) == SEED_TAGS
+    zeros = [values[tag][0][1].simple_value for tag in ("q", "q_std", "td_error")]
+    assert zeros == [0.0, 0.0, 0.0]
+
+
+def test_what_is_not_known_or_not_finite_is_left_out(tmp_path):
+    write(tmp_path, [make_filling(0, q_mean=float("nan"))])
+    values = values_of(tmp_path)
+    assert set(values) == SEED_TAGS - {"q", "reward_mean", "length_mean"}
+
+
+@pytest.mark.seed(58)
+def test_the_global_step_is_the_steps_taken_before_the_iteration(tmp_path):
+    write(tmp_path, (make_progress(i) for i in range(25)))
+    assert [step for step, _ in values_of(tmp_path)["q"]] == [0, 320, 640]
+
+
+@pytest.mark.seed(63)
+def test_fps_and_updates_are_averaged_over_the_interval(tmp_path):
+    seconds = [1.0] + [0.0] * 9 + [10.0]
+    records = [make_progress(i, seconds=s) for i, s in enumerate(seconds)]
+    write(tmp_path, records)
+    values = values_of(tmp_path)
+    assert [v.simple_value for _, v in values["fps"]] == [32.0, 32.0]
+    assert [v.simple_value for _, v in values["updates_per_second"]] == [8.0]
+
+
+@pytest.mark.seed(56)
+def test_the_picture_is_the_best_frame_in_one_channel(tmp_path):
+    frame = np.arange(84 * 84, dtype="uint32").astype("uint8").reshape(84, 84)
+    write(tmp_path, [make_progress(0, best_frame=frame)])
+    ((step, value),) = values_of(tmp_path)["observation"]
+    assert step == 0
+    assert (value.image.height, value.image.width) == (84, 84)
+    assert value.image.colorspace == 1
+    np.testing.assert_array_equal(pixels(value.image.encoded_image_string), frame)
+
+
+@pytest.mark.seed(53, 56)
+def test_the_picture_is_written_only_when_the_best_frame_changed(tmp_path):
+    shared = np.zeros((84, 84), "uint8")
+    board = monitor.TensorBoard(tmp_path)
+    with board:
+        board.start(make_info())
+        for iteration, brightness in [(0, 1), (10, 1), (20, 2), (30, 2)]:
+            shared[:] = brightness  # even if the caller overwrites its frame
+            board.write(make_progress(iteration, best_frame=shared))
+    assert [step for step, _ in values_of(tmp_path)["observation"]] == [0, 640]
+
+
+def test_a_frame_that_is_no_picture_is_left_out(tmp_path):
+    write(tmp_path, [make_progress(0, best_frame=np.zeros(4, "float32"))])
+    assert "observation" not in values_of(tmp_path)
+
+
+@pytest.mark.seed(57)
+def test_histograms_go_to_their_own_run_when_the_record_has_them(tmp_path):
+    q = np.float32([1.0, 2.0, 3.0, 3.0])
+    drawn = make_progress(7, histogram_q=q, histogram_targets=q * 2)
+    write(tmp_path, [make_progress(0), drawn, make_progress(10)])
+    values = values_of(tmp_path / "histograms")
+    assert {tag: [step for step, _ in v] for tag, v in values.items()} == {
+        "q": [224],
+        "q_update": [224],
+    }
+    histogram = values["q"][0][1].histo
+    assert (histogram.min, histogram.max, histogram.num) == (1.0, 3.0, 4)
+    assert (histogram.sum, histogram.sum_squares) == (9.0, 23.0)
+    assert sum(histogram.bucket) == 4
+    assert values["q_update"][0][1].histo.sum == 18.0
+    assert not any(v.HasField("histo") for _, v in values_of(tmp_path)["q"])
+
+
+@pytest.mark.seed(57)
+def test_without_histograms_there_is_no_second_run(tmp_path):
+    write(tmp_path, [make_progress(0)])
+    assert not (tmp_path / "histograms").exists()
+
+
+def test_a_histogram_leaves_out_what_is_not_finite(tmp_path):
+    q = np.float32([1.0, np.nan, np.inf])
+    bad = np.float32([np.nan])
+    write(tmp_path, [make_progress(0, histogram_q=q, histogram_targets=bad)])
+    values = values_of(tmp_path / "histograms")
+    assert values["q"][0][1].histo.num == 1
+    assert "q_update" not in values
+
+
+def test_an_older_log_in_the_directory_is_kept(tmp_path):
+    """Two files within the same second: the name holds the second only."""
+    for _ in range(3):
+        write(tmp_path, [make_progress(0)])
+    assert len(list(tmp_path.glob("events.*"))) == 3
+    assert [step for step, _ in values_of(tmp_path)["q"]] == [0, 0, 0]
+
+
+def test_resuming_asks_tensorboard_to_hide_the_withdrawn_steps(tmp_path):
+    """R14. TensorBoard drops earlier events from the step of a START on."""
+    drawn = make_progress(30, histogram_q=np.ones(2), histogram_targets=np.ones(2))
+    write(tmp_path, [make_progress(0), drawn])
+    write(tmp_path, [make_progress(20)], resume=640)
+    for directory in (tmp_path, tmp_path / "histograms"):
+        starts = [e.step for e in events_of(directory) if e.HasField("session_log")]
+        assert starts == [640]
+
+
+def test_resuming_a_log_that_has_started_is_refused(tmp_path):
+    with monitor.TensorBoard(tmp_path) as board:
+        board.start(make_info())
+        with pytest.raises(RuntimeError, match="before `start`"):
+            board.resume(0)
+
+
+def test_a_missing_tensorboardx_is_named_with_the_command(monkeypatch, tmp_path):
+    for name in [name for name in sys.modules if name.startswith("tensorboardX")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(ImportError, match=r'pip install "keras_dqn\[tensorboard\]"'):
+        monitor.TensorBoard(tmp_path)
+
+
+def test_a_directory_that_cannot_be_made_is_warned_of_once(tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way")
+    with caplog.at_level(logging.WARNING):
+        write(tmp_path / "file" / "tb", (make_progress(i) for i in range(31)))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def fill(path):
+    """Writes more than a file may hold."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+    with monitor.TensorBoard(path) as board:
+        board.start(make_info())
+        for i in range(0, 5000, 10):
+            board.write(make_progress(i))
+    print("went on")
+
+
+def test_a_full_disk_is_warned_of_once_and_the_training_goes_on(tmp_path):
+    """O7, with a limit on the size of files in place of a small disk."""
+    pytest.importorskip("tensorboardX")
+    code = f"from test_monitor_tensorboard import fill\nfill({str(tmp_path)!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=__file__.rsplit("/", 1)[0],
+        env={
+            "PYTHONPATH": ":".join(filter(None, sys.path)),
+            "PYTHONDONTWRITEBYTECODE": "1",  # half of it would stay behind
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "went on\n"
+    assert done.stderr.count("Cannot write") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_closing_twice_is_harmless_and_later_records_are_ignored(tmp_path):
+    board = monitor.TensorBoard(tmp_path)
+    board.start(make_info())
+    board.close()
+    board.close()
+    board.write(make_progress(0))
+    assert not values_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((84, 84, 4), "uint8"),
+        np.zeros((84, 84), "float32"),
+        np.zeros((0, 84), "uint8"),
+    ],
+)
+def test_a_picture_that_is_not_grayscale_bytes_is_refused(image):
+    with pytest.raises(ValueError, match=r"`image` must .*Received: image.shape="):
+        png(image)

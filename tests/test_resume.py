@@ -1,0 +1,241 @@
+"""A run that was stopped goes on: exactly where a checkpoint was due."""
+
+import hashlib
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_dqn import presets
+from keras_dqn.cli.run import TrainingRun
+
+CARTPOLE = presets.cartpole(
+    env_steps=800,
+    num_envs=2,
+    vector_steps_per_iteration=1,
+    updates_per_iteration=4,
+    replay_capacity=256,
+    hidden_units=16,
+    batch_size=16,
+    learning_starts_env_steps=100,
+    target_sync_env_steps=60,
+    checkpoint_interval_iterations=50,
+    histogram_interval_iterations=7,
+    epsilon_endpoints=((0, 1.0), (600, 0.1)),
+    epsilon_outside=0.1,
+    n_steps=2,
+    evaluation_interval_iterations=None,
+    stop_at_score=None,
+)
+BREAKOUT = presets.breakout(
+    env_steps=256,
+    num_envs=4,
+    replay_capacity=128,
+    hidden_units=16,
+    batch_size=4,
+    updates_per_iteration=2,
+    target_sync_env_steps=48,
+    checkpoint_interval_iterations=4,
+    life_loss="terminal",
+    repeat_action_probability=0.25,
+)
+
+
+def digests(run, state_from):
+    """SHA-256 of everything that a run carries on."""
+    arrays = {
+        **{f"learner/{k}": v for k, v in run.agent.learner.state_dict().items()},
+        **{f"replay/{k}": v for k, v in run.agent.replay.state_dict().items()},
+    }
+    found = {
+        name: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+        for name, array in arrays.items()
+    }
+    newest = sorted((state_from / "checkpoints").glob("checkpoint-*"))[-1]
+    found["counters and generators"] = json.loads((newest / "meta.json").read_text())[
+        "run"
+    ]
+    return found
+
+
+def straight(settings, out):
+    with TrainingRun(settings, out) as run:
+        assert run.train(console="none")
+        return digests(run, out)
+
+
+def in_pieces(settings, out, stops):
+    for number, env_steps in enumerate([*stops, settings.env_steps]):
+        piece = settings.replace(env_steps=env_steps)
+        with TrainingRun(piece, out) as run:
+            assert run.train(console="none", resume=number > 0)
+            found = digests(run, out)
+    return found
+
+
+@pytest.mark.parametrize(
+    "stops",
+    [
+        (100,),  # a checkpoint while the replay is still filling
+        (400,),  # in the middle of training, past the ring's wrap-around
+        (200, 300, 700),  # several times
+    ],
+)
+def test_a_run_in_pieces_ends_in_the_same_bits_as_one_that_never_stopped(
+    tmp_path, stops
+):
+    whole = straight(CARTPOLE, tmp_path / "whole")
+    pieces = in_pieces(CARTPOLE, tmp_path / "pieces", stops)
+    assert pieces == whole
+
+
+def test_breakout_in_pieces_ends_in_the_same_bits(tmp_path):
+    whole = straight(BREAKOUT, tmp_path / "whole")
+    pieces = in_pieces(BREAKOUT, tmp_path / "pieces", (128, 192))
+    assert pieces == whole
+
+
+def test_a_stop_between_checkpoints_goes_on_and_says_that_it_is_not_exact(
+    tmp_path, capsys
+):
+    out = tmp_path / "run"
+    with TrainingRun(CARTPOLE.replace(env_steps=430), out) as run:
+        run.train(console="none")
+        before = run.agent.learner.state_dict()
+        updates = json.loads(
+            next(
+                (out / "checkpoints").glob("checkpoint-000000000430/meta.json")
+            ).read_text()
+        )["run"]["updates"]
+    capsys.readouterr()
+    seen = []
+    with TrainingRun(CARTPOLE, out) as run:
+        original = run.agent.fit
+
+        def fit(*args, **kwargs):
+            seen.append(run.agent.learner.state_dict())
+            return original(*args, **kwargs)
+
+        run.agent.fit = fit
+        run.train(console="plain", resume=True)
+    text = capsys.readouterr().out
+    assert "Loaded model" in text and "not exactly" in text
+    for name in before:
+        np.testing.assert_array_equal(seen[0][name], before[name])
+    # Counted on, not started again: 2 agent steps for 4 gradient steps.
+    newest = sorted((out / "checkpoints").glob("checkpoint-*"))[-1]
+    run_meta = json.loads((newest / "meta.json").read_text())["run"]
+    assert run_meta["updates"] == updates + 4 * (400 - 215)
+
+
+@pytest.mark.seed(60)
+def test_an_exact_resume_says_loaded_model_and_nothing_of_differing(tmp_path, capsys):
+    out = tmp_path / "run"
+    with TrainingRun(CARTPOLE.replace(env_steps=400), out) as run:
+        run.train(console="none")
+    capsys.readouterr()
+    with TrainingRun(CARTPOLE, out) as run:
+        run.train(console="plain", resume=True)
+    text = capsys.readouterr().out
+    assert "Loaded model" in text
+    assert "not exactly" not in text
+
+
+@pytest.mark.seed(59)
+def test_a_checkpoint_is_saved_at_each_interval_and_at_the_end(tmp_path, monkeypatch):
+    from keras_dqn import checkpoint
+
+    saved = []
+    original = checkpoint.Store.begin
+
+    def begin(self, env_steps, parts, meta):
+        saved.append(env_steps)
+        return original(self, env_steps, parts, meta)
+
+    monkeypatch.setattr(checkpoint.Store, "begin", begin)
+    with TrainingRun(CARTPOLE.replace(env_steps=450), tmp_path / "run") as run:
+        run.train(console="none")
+    assert saved == [100, 200, 300, 400, 450]
+    assert presets.breakout().checkpoint_interval_iterations == 100_000
+
+
+def test_the_log_of_a_resumed_run_has_no_step_twice(tmp_path):
+    out = tmp_path / "run"
+    with TrainingRun(CARTPOLE.replace(env_steps=430), out) as run:
+        run.train(console="none")
+    newest = sorted((out / "checkpoints").glob("checkpoint-*"))[-1]
+    for file in newest.iterdir():
+        file.unlink()  # the newest is lost: the run goes on from an older one
+    newest.rmdir()
+    with TrainingRun(CARTPOLE, out) as run:
+        run.train(console="none", resume=True)
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").open()]
+    steps = [line["env_steps"] for line in lines if line["type"] == "metrics"]
+    assert steps == sorted(set(steps))
+    assert steps[-1] >= 600
+
+
+def test_a_full_disk_at_a_checkpoint_is_said_and_training_goes_on(
+    tmp_path, monkeypatch, capsys
+):
+    from keras_dqn import checkpoint
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.Store, "publish", fail)
+    out = tmp_path / "run"
+    with TrainingRun(CARTPOLE.replace(env_steps=230), out) as run:
+        with pytest.raises(OSError, match="last checkpoint could not be saved"):
+            run.train(console="plain")
+        assert run.state.iteration == run.settings.iterations
+    # At 100 and 200 steps, and at the end, when the console is closed already.
+    text = capsys.readouterr().out
+    assert text.count("Could not save a checkpoint") == 3
+    assert "It needs " in text and " are free in " in text
+    assert (out / "network.keras").exists()
+    with TrainingRun(CARTPOLE.replace(env_steps=430), tmp_path / "other") as run:
+        with pytest.raises(OSError, match="3 checkpoints in a row .* No space left"):
+            run.train(console="plain")
+        assert 150 <= run.state.iteration < 200
+
+
+def test_evaluations_on_the_way_keep_the_best_network_and_end_a_solved_run(
+    tmp_path, capsys
+):
+    out = tmp_path / "run"
+    settings = CARTPOLE.replace(
+        evaluation_interval_iterations=100, evaluation_episodes=4, stop_at_score=5.0
+    )
+    with TrainingRun(settings, out) as run:
+        assert run.train(console="plain")  # finished: any pole stands for 5 steps
+    text = capsys.readouterr().out
+    assert text.count("Evaluation at ") == 1
+    assert "Evaluation at 200 agent steps: CartPole-v1: mean score" in text
+    assert (out / "best.keras").exists()
+    assert "Stopped" not in text
+
+
+def test_evaluations_on_the_way_do_not_change_the_run(tmp_path):
+    whole = straight(CARTPOLE, tmp_path / "whole")
+    watched = CARTPOLE.replace(
+        evaluation_interval_iterations=50, evaluation_episodes=2, stop_at_score=1e9
+    )
+    assert straight(watched, tmp_path / "watched") == whole
+
+
+def test_a_resume_never_asks_keras_to_open_anything(tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    with TrainingRun(CARTPOLE.replace(env_steps=200), out) as run:
+        run.train(console="none")
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("Keras was asked to open something")
+
+    for name in ("load_model", "load_weights", "deserialize_keras_object"):
+        monkeypatch.setattr(keras.saving, name, refuse)
+    monkeypatch.setattr(keras.models, "load_model", refuse)
+    monkeypatch.setattr(keras.Model, "load_weights", refuse)
+    with TrainingRun(CARTPOLE.replace(env_steps=300), out) as run:
+        assert run.train(console="none", resume=True)

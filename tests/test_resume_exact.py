@@ -1,0 +1,157 @@
+"""What a resume promises is what the checkpoint says of itself, and it is said."""
+
+import json
+
+import pytest
+
+from keras_dqn import checkpoint
+from keras_dqn import digests
+from keras_dqn import presets
+from keras_dqn import provenance
+from keras_dqn.cli import train
+from keras_dqn.cli.run import TrainingRun
+
+SETTINGS = presets.cartpole(
+    env_steps=96,
+    num_envs=2,
+    vector_steps_per_iteration=4,
+    replay_capacity=64,
+    learning_starts_env_steps=16,
+    batch_size=8,
+    updates_per_iteration=2,
+    hidden_units=8,
+    checkpoint_interval_iterations=4,
+    log_interval_iterations=1,
+    evaluation_interval_iterations=None,
+    stop_at_score=None,
+)
+
+
+def run_to(out, iteration=None, resume=False, exact=False):
+    """Returns the digests at the end, before iteration `iteration`."""
+
+    def stop(agent, progress):
+        return run.state.iteration == iteration
+
+    with TrainingRun(SETTINGS, out) as run:
+        run.train(console="plain", resume=resume, exact=exact, callbacks=[stop])
+        return {
+            **digests.of_learner(run.agent.learner),
+            **digests.of_replay(run.agent.replay),
+            **digests.of_run_state(run.state),
+            "metrics": digests.of_metrics(out / "metrics.jsonl"),
+        }
+
+
+def newest_meta(out):
+    return checkpoint.load(out / "checkpoints")[2]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return run_to(tmp_path_factory.mktemp("whole") / "run")
+
+
+def test_with_exact_a_stop_between_checkpoints_costs_what_came_after_the_last(
+    whole, tmp_path, capsys
+):
+    out = tmp_path / "run"
+    run_to(out, iteration=6)  # checkpoints: 4, due, and 6, not due
+    assert newest_meta(out)["exact"] is False
+    capsys.readouterr()
+    assert run_to(out, resume=True, exact=True) == whole
+    text = capsys.readouterr().out
+    assert "at 32 agent steps" in text and "Passed over" in text
+    assert "not exactly" not in text
+    assert newest_meta(out)["exact"] is True
+
+
+def test_without_exact_it_costs_nothing_and_is_never_called_exact_again(
+    whole, tmp_path, capsys
+):
+    out = tmp_path / "run"
+    run_to(out, iteration=6)
+    assert run_to(out, resume=True, iteration=8) != whole
+    assert "not exactly" in capsys.readouterr().out
+    meta = newest_meta(out)
+    assert meta["exact"] is False
+    assert meta["inexact_because"] == [
+        "resumed at 48 agent steps, between two due checkpoints"
+    ]
+    run_to(out, resume=True)
+    assert "not exact since it was resumed at 48" in capsys.readouterr().out
+
+
+def test_a_resume_with_another_version_goes_on_and_says_which(
+    tmp_path, capsys, monkeypatch
+):
+    out = tmp_path / "run"
+    run_to(out, iteration=8)
+    assert newest_meta(out)["exact"] is True
+    facts = provenance.facts
+    monkeypatch.setattr(
+        provenance, "facts", lambda info: {**facts(info), "version of keras": "99.0"}
+    )
+    with pytest.raises(checkpoint.CheckpointError, match="exact resume needs"):
+        run_to(out, resume=True, exact=True)
+    capsys.readouterr()
+    run_to(out, resume=True)
+    text = capsys.readouterr().out
+    assert "version of keras: 3." in text and "-> 99.0" in text
+    assert "not exactly" in text
+    assert newest_meta(out)["exact"] is False
+
+
+def test_what_the_run_is_made_with_is_in_the_checkpoint(tmp_path):
+    run_to(tmp_path / "run", iteration=2)
+    made_with = newest_meta(tmp_path / "run")["made_with"]
+    for name in ("keras_dqn", "keras", made_with["backend"], "numpy", "gymnasium"):
+        assert made_with[f"version of {name}"]
+    assert made_with["device"] and made_with["usable CPUs"] >= 1
+
+
+def edit_settings(out, **changes):
+    path = out / "settings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_settings_that_were_edited_by_hand_are_held_against_the_checkpoint(
+    tmp_path, capsys
+):
+    out = tmp_path / "run"
+    run_to(out, iteration=4)
+    edit_settings(out, gamma=0.5, n_steps=2)
+    assert train.main(["--resume", "--out", str(out)]) == 74
+    text = capsys.readouterr().err
+    assert "gamma: 0.99 -> 0.5" in text and "n_steps: 1 -> 2" in text
+
+
+def test_another_rom_is_refused_by_the_command(tmp_path, capsys, monkeypatch):
+    out = tmp_path / "run"
+    rom = {"rom_md5": "0" * 32}
+    facts = provenance.facts
+    monkeypatch.setattr(provenance, "facts", lambda info: {**facts(info), **rom})
+    run_to(out, iteration=4)
+    rom["rom_md5"] = "1" * 32
+    assert train.main(["--resume", "--out", str(out)]) == 74
+    assert "ROM must be the one" in capsys.readouterr().err
+
+
+def test_exact_without_resume_is_a_wrong_use(capsys):
+    assert train.main(["--exact"]) == 64
+    assert "--exact needs --resume" in capsys.readouterr().err
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(whole, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def kill(agent, progress):
+        if progress.iteration == 2:
+            raise Killed
+
+    out = tmp_path / "run"
+    with pytest.raises(Killed), TrainingRun(SETTINGS, out) as run:
+        run.train(console="none", callbacks=[kill])
+    assert (out / "metrics.jsonl").stat().st_size
+    assert run_to(out, resume=True) == whole  # the log, too

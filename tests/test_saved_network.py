@@ -1,0 +1,210 @@
+"""A `.keras` file is opened if it is a network; whatever else it is does not run."""
+
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import keras_dqn
+from keras_dqn import models
+from tests import tiny
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture
+def good(tmp_path):
+    path = tmp_path / "good.keras"
+    tiny.network().save(path)
+    return path
+
+
+def changed(path, **members):
+    """Writes the archive anew with other members; `None` leaves one out."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    content |= {name.replace("__", "."): data for name, data in members.items()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            if data is not None:
+                archive.writestr(name, data)
+    return path
+
+
+def with_layer(path, module, name, config, registered_name=None):
+    """Puts an object of another class in the place of the second layer."""
+    with zipfile.ZipFile(path) as archive:
+        value = json.loads(archive.read("config.json"))
+    layer = value["config"]["layers"][1]
+    layer |= {"module": module, "class_name": name, "registered_name": registered_name}
+    layer["config"] = {"name": layer["config"]["name"], **config}
+    return changed(path, config__json=json.dumps(value))
+
+
+def check_refused(path, words):
+    with pytest.raises(ValueError, match=words):
+        keras_dqn.load_network(path)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        tiny.network,
+        lambda: models.dueling_cnn(4, (84, 84, 4), 8),
+        lambda: keras.Sequential(
+            [
+                keras.Input((4,)),
+                keras.layers.Dense(3, "gelu", kernel_regularizer="l2"),
+                keras.layers.LayerNormalization(),
+                keras.layers.Dense(2, activation=keras.ops.tanh),
+            ]
+        ),
+    ],
+)
+def test_networks_are_opened_with_their_weights(tmp_path, make):
+    network = make()
+    network.compile("adam", "mse")
+    network.save(tmp_path / "network.keras")
+    opened = keras_dqn.load_network(tmp_path / "network.keras")
+    for ours, theirs in zip(opened.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_lambda_is_refused_and_its_code_does_not_run(tmp_path):
+    canary = tmp_path / "canary"
+    made = canary.mkdir
+
+    def act(x):
+        if os.environ.get("OPENED"):
+            made()
+        return x
+
+    network = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Lambda(act), keras.layers.Dense(2)]
+    )
+    network.save(tmp_path / "network.keras")
+    check_refused(tmp_path / "network.keras", "plain Keras layers.*Lambda")
+    assert not canary.exists()
+
+
+UNSAFE = {"class_name": "function", "config": "enable_unsafe_deserialization"}
+UNSAFE |= {"module": "keras.config", "registered_name": "function"}
+OBJECTS = {
+    "Lambda": ("keras.layers", "Lambda", {"function": "print"}),
+    "nested": ("keras.layers", "Dense", {"units": 2, "activation": UNSAFE}),
+    "deep": ("keras.layers", "Dense", {"units": 2, "x": [{"y": [UNSAFE]}]}),
+    "any module": ("os", "system", {"command": "touch canary"}),
+    "any function": ("keras.utils", "get_file", {"origin": "http://127.0.0.1/x"}),
+    "function": ("builtins", "function", {}),
+    "TFSMLayer": ("keras.layers", "TFSMLayer", {"filepath": "/tmp/x"}),
+    "TorchModuleWrapper": ("keras.layers", "TorchModuleWrapper", {"module": "gASV"}),
+    "JaxLayer": ("keras.layers", "JaxLayer", {"call_fn": "x"}),
+    "StringLookup": ("keras.layers", "StringLookup", {"vocabulary": "/etc/passwd"}),
+    "TextVectorization": ("keras.layers", "TextVectorization", {"vocabulary": "http"}),
+    "no module": (None, "Dense", {"units": 2}),
+    "list for a module": (["keras.layers"], "Dense", {"units": 2}),
+    "dict for a class": ("keras.layers", {}, {"units": 2}),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_objects_that_no_network_needs_are_refused_before_they_are_made(
+    good, tmp_path, monkeypatch, name
+):
+    def refuse(*args, **kwargs):
+        raise AssertionError("Keras was asked to open it")
+
+    monkeypatch.setattr(keras.saving, "load_model", refuse)
+    monkeypatch.chdir(tmp_path)
+    check_refused(with_layer(good, *OBJECTS[name]), "made of plain Keras layers")
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_class_that_somebody_registered_is_refused(good):
+    path = with_layer(good, "keras.layers", "Dense", {"units": 5}, "package>Dense")
+    check_refused(path, "made of plain Keras layers")
+
+
+def weights(fill):
+    file = io.BytesIO()
+    with h5py.File(file, "w") as h5:
+        fill(h5)
+    return file.getvalue()
+
+
+WEIGHTS = {
+    "a file elsewhere": lambda h: h.__setitem__("a", h5py.ExternalLink("/etc/x", "/")),
+    "a soft link": lambda h: h.__setitem__("a", h5py.SoftLink("/b")),
+    "raw bytes elsewhere": lambda h: h.create_dataset(
+        "a", (8,), "u1", external=[("/etc/passwd", 0, 8)]
+    ),
+    "terabytes of nothing": lambda h: h.create_dataset(
+        "a", (2**40,), "f4", chunks=(9,)
+    ),
+    "a bomb": lambda h: h.create_dataset("a", data=np.zeros(10**6), compression="gzip"),
+    "text": lambda h: h.create_dataset("a", data="text"),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_that_are_not_plain_numbers_in_the_file_are_refused(good, name):
+    data = weights(WEIGHTS[name])
+    with zipfile.ZipFile(good) as archive:
+        content = {each: archive.read(each) for each in archive.namelist()}
+    with zipfile.ZipFile(good, "w") as archive:
+        for each, old in content.items():
+            archive.writestr(each, data if each == "model.weights.h5" else old)
+    check_refused(good, "the weights 'a' are")
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"config__json": None}, "must hold"),
+        ({"assets/x": b"1"}, "must hold"),
+        ({"../x": b"1"}, "must hold"),
+        ({"config__json": "{"}, "config.json"),
+        ({"config__json": "[" * 100_000}, "config.json"),
+        ({"config__json": b"\xff"}, "config.json"),
+        ({"config__json": "[]"}, "cannot be opened|config"),
+        ({"model__weights__h5": b"no"}, "model.weights.h5"),
+        ({"metadata__json": " " * 2**25}, "would unpack to"),
+        ({"model__weights__h5": bytes(2**25)}, "would unpack to"),
+    ],
+)
+def test_other_archives_are_refused(good, members, words):
+    check_refused(changed(good, **members), words)
+
+
+def test_files_of_other_kinds_are_refused_by_name_and_by_content(tmp_path, good):
+    old = tmp_path / "old.h5"
+    with h5py.File(old, "w"):
+        pass
+    check_refused(old, r"must be a file `\*.keras`")
+    check_refused(old.rename(tmp_path / "old.keras"), "no `.keras` file")
+    check_refused(tmp_path, r"must be a file `\*.keras`")
+    check_refused(tmp_path / "none.keras", r"must be a file `\*.keras`")
+    (tmp_path / "p.keras").write_bytes(b"\x80\x04cos\nsystem\n.")
+    check_refused(tmp_path / "p.keras", "no `.keras` file")
+
+
+def test_the_example_refuses_in_one_line(tmp_path):
+    (tmp_path / "p.keras").write_bytes(b"\x80\x04cos\nsystem\n.")
+    done = subprocess.run(
+        [sys.executable, "examples/evaluate.py", str(tmp_path / "p.keras")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].endswith("(`.h5`) are not opened")
+    assert "Traceback" not in done.stderr

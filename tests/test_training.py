@@ -1,0 +1,384 @@
+"""The loop, with a learner and environments that write down what happens."""
+
+import types
+
+import numpy as np
+import pytest
+
+from keras_dqn import presets
+from keras_dqn import training
+from keras_dqn.config import Settings
+from keras_dqn.envs import Episode
+from keras_dqn.envs import make_envs
+from keras_dqn.replay import PrioritizedReplay
+from keras_dqn.training import EpisodeAccounts
+from keras_dqn.training import RunState
+from tests.toys import CountingEnv
+from tests.toys import EchoEnv
+
+pytestmark = pytest.mark.numpy
+
+
+class TapeLearner:
+    """Stands in for a learner: writes down each call and returns constants."""
+
+    def __init__(self, num_actions, tape=None):
+        self.num_actions = num_actions
+        self.tape = [] if tape is None else tape
+        self.batches = []
+
+    def q_values(self, observations):
+        self.tape.append("act")
+        return np.zeros((len(observations), self.num_actions), np.float32)
+
+    def update(self, batch):
+        self.tape.append("update")
+        self.batches.append(batch)
+        return self._found(batch["actions"].shape, ())
+
+    def update_many(self, batches):
+        shape = batches["actions"].shape
+        self.tape.append(f"update x {shape[0]}")
+        return self._found(shape, shape[:1])
+
+    def inspect(self, batch):
+        self.tape.append("inspect")
+        return batch["rewards"], batch["discounts"]
+
+    def sync_target(self):
+        self.tape.append("sync")
+
+    def _found(self, shape, loss_shape):
+        q_values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+        return types.SimpleNamespace(
+            loss=np.full(loss_shape, 0.5, np.float32),
+            td_errors=np.full(shape, -2.0, np.float32),
+            q_values=q_values,
+        )
+
+
+class TapeEnvs:
+    """Passes everything on to environments, and writes it down."""
+
+    def __init__(self, envs, tape):
+        self._envs, self._tape = envs, tape
+
+    def __getattr__(self, name):
+        return getattr(self._envs, name)
+
+    def reset(self, seed):
+        self._tape.append("reset")
+        return self._envs.reset(seed)
+
+    def send(self, actions):
+        self._tape.append("send")
+        self._envs.send(actions)
+
+    def recv(self):
+        self._tape.append("recv")
+        return self._envs.recv()
+
+
+def settings_of(**changes):
+    values = {
+        "num_envs": 2,
+        "vector_steps_per_iteration": 2,
+        "replay_capacity": 16,
+        "batch_size": 4,
+        "updates_per_iteration": 2,
+        "target_sync_env_steps": 12,
+        "env_steps": 40,
+        "epsilon_endpoints": ((0, 1.0), (40, 0.5)),
+        "epsilon_outside": 0.5,
+        "beta_endpoints": ((0, 0.4), (40, 1.0)),
+        "histogram_interval_iterations": 1_000,
+        "checkpoint_interval_iterations": 1_000,
+    }
+    return Settings.from_dict({**values, **changes})
+
+
+def make_run(settings, env=CountingEnv, learner=TapeLearner):
+    tape = []
+    envs = TapeEnvs(make_envs(env, settings.num_envs), tape)
+    replay = PrioritizedReplay(settings.replay_capacity, alpha=settings.alpha)
+    replay.build(
+        num_envs=envs.num_envs,
+        stored_shape=envs.stored_shape,
+        dtype=envs.observation_dtype,
+    )
+    state = RunState.from_seed(settings.seed)
+    learner = learner(envs.num_actions, tape)
+    records = training.run(learner, replay, envs, settings, state)
+    return types.SimpleNamespace(**locals())
+
+
+def seed_cadence(**changes):
+    """The seed's own numbers, with a network that costs nothing."""
+    return presets.breakout(env_id="toy", **changes)
+
+
+@pytest.mark.seed(49, 50)
+def test_the_seed_first_trains_in_iteration_511_eight_times_per_iteration():
+    run = make_run(seed_cadence(env_steps=32 * 514), CountingEnv)
+    first = None
+    for progress in run.records:
+        if first is None and progress.is_training:
+            first = progress
+    assert first.iteration == 511
+    assert first.env_steps == 16_352
+    assert first.replay_size == 16_384
+    assert first.updates == 8
+    assert run.tape.count("update") == 3 * 8
+
+
+@pytest.mark.seed(51)
+def test_the_seed_syncs_its_target_in_iterations_624_and_936_first():
+    run = make_run(seed_cadence(env_steps=32 * 940), CountingEnv)
+    synced, seen = [], 0
+    for progress in run.records:
+        if run.tape.count("sync") > seen:
+            seen += 1
+            synced.append(progress.iteration)
+        run.tape[:] = ["sync"] * seen
+    assert synced == [624, 936]
+
+
+@pytest.mark.seed(51)
+def test_the_target_is_synced_after_the_gradient_steps_of_its_iteration():
+    run = make_run(settings_of())
+    for progress in run.records:
+        if progress.iteration == 6:
+            break
+    assert run.tape[-3:] == ["update", "update", "sync"]
+
+
+def test_actions_are_sent_before_the_gradient_steps_and_received_after_them():
+    run = make_run(settings_of())
+    for progress in run.records:  # 3 and 6 sync the target
+        if progress.iteration == 5:
+            break
+    iteration = ["recv", "act", "send"] * 2 + ["update"] * 2
+    assert run.tape[-2 * len(iteration) :] == iteration * 2
+
+
+@pytest.mark.seed(48)
+def test_transitions_are_stored_step_by_step_and_within_a_step_by_environment():
+    class TwoClocks(CountingEnv):
+        made = 0
+
+        def __init__(self):
+            super().__init__(length=1_000)
+            self._number = TwoClocks.made
+            TwoClocks.made += 1
+
+        def reset(self, *, seed=None, options=None):
+            observation, info = super().reset(seed=seed)
+            observation[0] = self._number
+            return observation, info
+
+        def step(self, action):
+            observation, *rest = super().step(action)
+            observation[0] = self._number
+            return observation, *rest
+
+    run = make_run(settings_of(), TwoClocks)
+    for _ in run.records:
+        pass
+    state = run.replay.state_dict()
+    # Rewards tell the time: 1 at an environment's first step, 2 at its second.
+    rewards = next(v for k, v in state.items() if "reward" in k)
+    np.testing.assert_array_equal(rewards[:8], [17, 17, 18, 18, 19, 19, 20, 20])
+    TwoClocks.made = 0
+
+
+@pytest.mark.seed(50)
+def test_every_minibatch_finds_the_priorities_that_the_last_one_wrote():
+    class Surprised(TapeLearner):
+        def update(self, batch):
+            found = super().update(batch)
+            found.td_errors[:] = 1e6 if len(self.batches) == 1 else 1e-3
+            return found
+
+    settings = settings_of(
+        replay_capacity=1_024,
+        env_steps=1_024,
+        updates_per_iteration=2,
+        batch_size=32,
+        beta_endpoints=((0, 1.0), (1_024, 1.0)),
+    )
+    run = make_run(settings, lambda: CountingEnv(length=10_000), Surprised)
+    for _ in run.records:
+        pass
+    first, second = run.learner.batches
+    # A surprise of a million draws nearly all of the second minibatch.
+    is_old = np.isin(second["rewards"], first["rewards"])
+    assert is_old.mean() > 0.9
+
+
+def test_updates_per_dispatch_groups_the_same_number_of_gradient_steps():
+    run = make_run(settings_of(updates_per_iteration=4, updates_per_dispatch=2))
+    trained = list(run.records)[-1].updates // 4
+    assert run.tape.count("update x 2") == 2 * trained
+    assert "update" not in run.tape
+    assert run.state.updates == 4 * trained == 4 * 7
+
+
+@pytest.mark.seed(58)
+def test_records_are_numbered_by_the_steps_before_the_iteration():
+    records = list(make_run(settings_of()).records)
+    assert [r.env_steps for r in records] == list(range(0, 40, 4))
+    assert [r.env_steps_done for r in records] == list(range(4, 44, 4))
+    assert [r.iteration for r in records] == list(range(10))
+    assert {r.total_env_steps for r in records} == {40}
+    seed = next(make_run(seed_cadence(env_steps=32 * 600)).records)
+    assert seed.env_steps_done == 32
+
+
+@pytest.mark.seed(34, 35)
+def test_schedules_are_asked_for_the_steps_before_the_iteration():
+    records = list(make_run(settings_of()).records)
+    expected = [1.0 - 0.5 * t / 40 for t in range(0, 40, 4)]
+    np.testing.assert_allclose([r.epsilon for r in records], expected)
+    expected = [0.4 + 0.6 * t / 40 for t in range(0, 40, 4)]
+    np.testing.assert_allclose([r.beta for r in records], expected)
+
+
+@pytest.mark.seed(55)
+def test_figures_are_zero_before_training_and_means_over_all_samples_after():
+    records = list(make_run(settings_of()).records)
+    for record in records[:3]:
+        assert not record.is_training
+        assert (record.q_mean, record.q_std, record.td_error, record.loss) == (0,) * 4
+    for record in records[3:]:
+        assert record.is_training
+        # Two minibatches of four: Q is 0, 1, 2, 3 in each; TD errors are -2.
+        assert record.q_mean == pytest.approx(1.5)
+        assert record.q_std == pytest.approx(np.std([0, 1, 2, 3]))
+        assert record.td_error == pytest.approx(2.0)
+        assert record.loss == pytest.approx(0.5)
+
+
+@pytest.mark.seed(57)
+def test_histograms_come_from_one_more_minibatch_and_only_once_training():
+    settings = settings_of(histogram_interval_iterations=2)
+    run = make_run(settings)
+    records = list(run.records)
+    drawn = [r.iteration for r in records if r.histogram_q is not None]
+    assert drawn == [4, 6, 8]
+    assert run.tape.count("inspect") == 3
+    assert records[4].histogram_q.shape == (4,)
+    assert records[4].histogram_targets.shape == (4,)
+
+
+def test_looking_at_histograms_does_not_change_what_is_learned():
+    def batches(interval):
+        settings = settings_of(histogram_interval_iterations=interval)
+        run = make_run(settings, EchoEnv)
+        for _ in run.records:
+            pass
+        return run.learner.batches
+
+    for often, never in zip(batches(1), batches(1_000), strict=True):
+        for key in often:
+            np.testing.assert_array_equal(often[key], never[key])
+
+
+@pytest.mark.seed(62)
+def test_one_seed_decides_every_draw():
+    def rewards(seed):
+        run = make_run(settings_of(seed=seed), EchoEnv)
+        return [
+            (e.score, e.length) for record in run.records for e in record.episodes
+        ], run.learner.batches
+
+    first, again, other = rewards(3), rewards(3), rewards(4)
+    assert first[0] == again[0]
+    for a, b in zip(first[1], again[1], strict=True):
+        np.testing.assert_array_equal(a["observations"], b["observations"])
+    assert any(
+        (a["observations"] != b["observations"]).any()
+        for a, b in zip(first[1], other[1], strict=True)
+    )
+
+
+@pytest.mark.seed(63)
+def test_speed_counts_sampling_and_training_and_not_what_consumers_do(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
+
+    class Slow(TapeLearner):
+        def q_values(self, observations):
+            now[0] += 1.0
+            return super().q_values(observations)
+
+    run = make_run(settings_of(), learner=Slow)
+    records = []
+    for record in run.records:
+        records.append(record)
+        now[0] += 1_000.0
+    assert records[1].seconds == 2.0
+    assert records[1].env_steps_per_second == 2.0  # 4 agent steps in 2 s
+
+
+@pytest.mark.seed(52)
+def test_means_are_over_the_last_hundred_episodes():
+    accounts = EpisodeAccounts()
+    assert accounts.mean(accounts.scores) is None
+    for number in range(150):
+        accounts.add(Episode(0, float(number), 2 * number, 0, False, None))
+    assert accounts.count == 150
+    assert accounts.mean(accounts.scores) == pytest.approx(np.mean(range(50, 150)))
+    assert accounts.mean(accounts.lengths) == pytest.approx(np.mean(range(100, 300, 2)))
+
+
+@pytest.mark.seed(53)
+def test_only_a_strictly_better_episode_replaces_the_best_and_its_frame():
+    accounts = EpisodeAccounts()
+    frames = [np.full((2, 2), value, np.uint8) for value in range(5)]
+    for score, frame in zip([0.0, 3.0, 3.0, 2.0, 4.0], frames, strict=True):
+        before = accounts.best_frame
+        accounts.add(Episode(0, score, 1, 0, False, frame))
+        if score in (0.0, 2.0):
+            assert accounts.best_frame is before
+    assert accounts.best_score == 4.0
+    np.testing.assert_array_equal(accounts.best_frame, frames[4])
+    accounts.add(Episode(0, 4.0, 1, 0, False, frames[0]))
+    np.testing.assert_array_equal(accounts.best_frame, frames[4])
+
+
+def test_games_start_anew_where_a_checkpoint_is_due_and_nowhere_else():
+    run = make_run(settings_of(checkpoint_interval_iterations=3))
+    resets = []
+    for progress in run.records:
+        if "reset" in run.tape:
+            resets.append(progress.iteration)
+        run.tape.clear()
+    assert resets == [0, 3, 6, 9]
+
+
+def test_the_state_of_a_run_goes_through_json_and_back():
+    import json
+
+    state = RunState.from_seed(5)
+    state.exploration_rng.random(3)
+    state.iteration, state.updates = 7, 11
+    state.accounts.add(Episode(0, 2.0, 9, 0, False, np.eye(3, dtype=np.uint8)))
+    other = RunState.from_seed(6)
+    other.load_meta(json.loads(json.dumps(state.to_meta())))
+    other.accounts.load_state_dict(state.accounts.state_dict())
+    assert (other.iteration, other.updates) == (7, 11)
+    assert other.envs_seed() == state.envs_seed()
+    for name in ("exploration_rng", "replay_rng", "monitor_rng"):
+        assert getattr(other, name).random() == getattr(state, name).random()
+    assert other.accounts.best_score == 2.0
+    np.testing.assert_array_equal(other.accounts.best_frame, np.eye(3))
+    assert list(other.accounts.lengths) == [9]
+
+
+def test_games_of_different_iterations_and_runs_have_different_seeds():
+    seeds = set()
+    for seed in range(20):
+        state = RunState.from_seed(seed)
+        for state.iteration in range(20):
+            seeds.add(state.envs_seed())
+    assert len(seeds) == 400

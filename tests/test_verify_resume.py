@@ -1,0 +1,121 @@
+"""`keras-dqn verify-resume`: equal runs are found equal, and a difference is found."""
+
+import json
+
+import pytest
+
+from keras_dqn import digests
+from keras_dqn.cli import __main__ as command
+from keras_dqn.cli import piece
+from keras_dqn.cli import verify_resume
+from keras_dqn.training import RunState
+
+TINY = [
+    *"--preset cartpole --num-envs 2 --vector-steps-per-iteration 4".split(),
+    *"--env-steps 160 --replay-capacity 64 --learning-starts-env-steps 24".split(),
+    *"--batch-size 8 --updates-per-iteration 2 --hidden-units 8".split(),
+    *"--checkpoint-interval-iterations 5 --target-sync-env-steps 40".split(),
+]
+
+
+def test_a_run_in_two_processes_is_equal_to_one_in_one(capsys, tmp_path):
+    folder = tmp_path / "kept"
+    assert command.main(["verify-resume", *TINY, "--keep", str(folder)]) == 0
+    text = capsys.readouterr().out
+    assert "stopped and resumed at 10" in text
+    assert "Equal in every bit, over 20 iterations." in text
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if "equal" in line]
+    assert rows == [
+        *("online", "target", "optimizer", "replay", "priorities"),
+        *("counters", "generators", "episodes", "metrics", "every iteration"),
+    ]
+    # They were trained, and in two pieces.
+    chain = digests.read_chain(folder / "resumed" / piece.CHAIN)
+    assert len({line["parts"]["online"] for line in chain}) == 19
+    log = (folder / "resumed" / "metrics.jsonl").read_text()
+    starts = [json.loads(line) for line in log.splitlines() if '"start"' in line]
+    assert [line["env_steps"] for line in starts] == [0, 80]
+
+
+@pytest.fixture
+def settings():
+    return verify_resume._parse(TINY)[0]
+
+
+def test_what_a_resume_forgets_is_found_with_iteration_and_part(
+    settings, tmp_path, capsys, monkeypatch
+):
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    assert piece.run_piece(settings, whole) is not None
+    assert piece.run_piece(settings, pieces, stop_at=10) is None
+    load_meta = RunState.load_meta
+
+    def forget(self, meta):
+        before = self.replay_rng.bit_generator.state
+        load_meta(self, meta)
+        self.replay_rng.bit_generator.state = before
+
+    monkeypatch.setattr(RunState, "load_meta", forget)
+    piece.run_piece(settings, pieces, resume=True)
+    capsys.readouterr()
+    assert verify_resume.report(whole, pieces) == 1
+    text = capsys.readouterr().out
+    assert "| counters " in text and "DIFFERENT" in text
+    assert "NOT equal. The first difference is in iteration 10: " in text
+    first = text.partition("iteration 10: ")[2]
+    assert first.startswith("generators, metrics, online, optimizer")
+
+
+def test_the_digests_of_iterations_do_not_disturb_the_run(settings, tmp_path):
+    from keras_dqn.cli.run import TrainingRun
+
+    noted = piece.run_piece(settings, tmp_path / "noted")
+    with TrainingRun(settings, tmp_path / "plain") as run:
+        run.train(console="none")
+        plain = digests.of_learner(run.agent.learner)
+    assert plain == {name: noted[name] for name in plain}
+
+
+@pytest.mark.numpy
+@pytest.mark.parametrize(
+    ("flags", "code", "words"),
+    [
+        (["--checkpoint-interval-iterations", "17"], 78, ["at most half", "17"]),
+        (["--gamma", "2"], 78, ["gamma"]),
+        (["--preset", "chess"], 78, ["preset", "chess"]),
+        (["--gama", "2"], 64, ["--gama", "--gamma"]),
+        (["--keep", "."], 64, ["--keep", "new folder"]),
+    ],
+)
+def test_bad_flags_are_refused_before_anything_runs(flags, code, words, capsys):
+    with pytest.raises(SystemExit) as error:
+        command.main(["verify-resume", *flags])
+    assert error.value.code == code
+    text = capsys.readouterr().err
+    for word in words:
+        assert word in text
+
+
+def test_a_run_that_fails_is_said_with_what_it_said(capsys, tmp_path):
+    # CartPole has none of Atari's options: found where the environment is made.
+    assert command.main(["verify-resume", *TINY, "--frame-skip", "2"]) == 70
+    text = capsys.readouterr().err
+    assert "status 1" in text and "`frame_skip` is an option of Atari" in text
+
+
+@pytest.mark.numpy
+@pytest.mark.parametrize("name", ["breakout", "atari", "cartpole"])
+def test_every_preset_is_made_short_and_learns_on_both_sides_of_the_stop(name):
+    settings, _ = verify_resume._parse(["--preset", name])
+    middle = verify_resume._middle(settings)
+    starts = settings.learning_starts / settings.env_steps_per_iteration
+    assert starts < middle < settings.iterations <= 64
+    assert settings.replay_capacity < settings.env_steps
+
+
+@pytest.mark.numpy
+def test_without_the_word_the_command_trains(monkeypatch):
+    seen = []
+    monkeypatch.setattr(command.train, "main", lambda argv: seen.append(argv) or 0)
+    assert command.main(["--env-steps", "5"]) == 0
+    assert seen == [["--env-steps", "5"]]

@@ -1,0 +1,173 @@
+"""The tiny network, batches and models which the tests of the Keras half share.
+
+`python -m tests.tiny` writes the files `tiny*` of `tests/data` anew: a model and a
+learner as one backend saves them, for all of them to open.
+"""
+
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_dqn import models
+from keras_dqn.backend import Learner
+from keras_dqn.double_dqn import DoubleDQN
+from tests import reference
+
+DATA = pathlib.Path(__file__).parent / "data"
+ACTIONS = 3
+FEATURES = 4
+
+
+def network(seed=0):
+    """A dueling MLP with weights of one size, the same on all backends."""
+    return with_weights(models.dueling_mlp(ACTIONS, (FEATURES,), (5, 4)), seed)
+
+
+def with_weights(model, seed):
+    rng = np.random.default_rng(seed)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return model
+
+
+def batch(seed=0, size=8):
+    """Rewards are large enough for both arms of the loss; a third is terminal."""
+    rng = np.random.default_rng([1, seed])
+    return {
+        "observations": rng.normal(size=(size, FEATURES)).astype("float32"),
+        "actions": rng.integers(ACTIONS, size=size).astype("int32"),
+        "rewards": (2 * rng.normal(size=size)).astype("float32"),
+        "discounts": np.where(np.arange(size) % 3 == 0, 0.0, 0.99).astype("float32"),
+        "next_observations": rng.normal(size=(size, FEATURES)).astype("float32"),
+        "weights": rng.uniform(0.1, 1.0, size=size).astype("float32"),
+    }
+
+
+def batches(count, size=8):
+    return [batch(seed, size) for seed in range(count)]
+
+
+def stacked(many):
+    return {key: np.stack([one[key] for one in many]) for key in many[0]}
+
+
+def adam(**changes):
+    return keras.optimizers.Adam(
+        **{"learning_rate": 1e-2, "epsilon": 1e-8, "clipnorm": 0.5, **changes}
+    )
+
+
+def model(optimizer=None, seed=0, **options):
+    """A compiled `DoubleDQN` whose target network differs from the online one."""
+    double_dqn = DoubleDQN(network(seed), **options)
+    with_weights(double_dqn.target_network, seed + 100)
+    # XLA takes seconds to compile each of TensorFlow's `fit`s.
+    jit_compile = "auto" if keras.config.backend() != "tensorflow" else False
+    double_dqn.compile(optimizer=optimizer or adam(), jit_compile=jit_compile)
+    return double_dqn
+
+
+def learner(optimizer=None, seed=0, **options):
+    return Learner(model(optimizer, seed, **options))
+
+
+def weights(keras_model):
+    """Copies of a model's weights by name."""
+    return {
+        variable.path: np.array(keras.ops.convert_to_numpy(variable.value))
+        for variable in keras_model.weights
+    }
+
+
+def q_values_of(model, observations):
+    """What the model makes of NumPy observations, whatever it puts out."""
+    return keras.ops.convert_to_numpy(model(keras.ops.convert_to_tensor(observations)))
+
+
+def online(learner):
+    """The online network's weights by name, as the learner has them."""
+    learner.sync_variables()
+    return weights(learner.network)
+
+
+def target(learner):
+    """The target network's."""
+    learner.sync_variables()
+    return weights(learner.target_network)
+
+
+def twin(keras_model):
+    return reference.DuelingMLP(weights(keras_model))
+
+
+def assert_same(actual, expected, atol=0.0):
+    """Both are dictionaries of arrays. Equal bit for bit by default."""
+    assert actual.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_allclose(
+            actual[name], expected[name], rtol=0, atol=atol, err_msg=name
+        )
+
+
+def assert_all_differ(actual, expected):
+    assert actual.keys() == expected.keys()
+    for name in expected:
+        assert np.any(actual[name] != expected[name]), name
+
+
+class Dataset(keras.utils.PyDataset):
+    """A Keras dataset of given batches, in order (`fit(..., shuffle=False)`)."""
+
+    def __init__(self, many):
+        super().__init__()
+        self._batches = many
+
+    def __len__(self):
+        return len(self._batches)
+
+    def __getitem__(self, index):
+        return self._batches[index]
+
+
+def gradient(function, x):
+    """d(sum of `function(x)`)/dx on the running backend; zeros if there is none."""
+    x = np.float32(x)
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        x = tf.Variable(x)
+        with tf.GradientTape() as tape:
+            y = tf.reduce_sum(function(tf.identity(x)))
+        grad = tape.gradient(y, x)
+        return np.zeros(x.shape) if grad is None else grad.numpy()
+    if keras.config.backend() == "jax":
+        import jax
+
+        return np.asarray(jax.grad(lambda x: function(x).sum())(x))
+    import torch
+
+    x = torch.tensor(x, requires_grad=True)
+    y = function(x).sum()
+    return (
+        torch.autograd.grad(y, x)[0].numpy() if y.requires_grad else np.zeros(x.shape)
+    )
+
+
+def write_data():
+    DATA.mkdir(exist_ok=True)
+    saved = network(seed=7)
+    observations = np.random.default_rng(8).normal(size=(6, FEATURES))
+    saved.save(DATA / "tiny.keras")
+    state = learner(seed=7)
+    for one in batches(3):
+        state.update(one)
+    np.savez(
+        DATA / "tiny.npz",
+        observations=observations.astype("float32"),
+        q_values=reference.DuelingMLP(weights(saved))(observations.astype("float32")),
+    )
+    np.savez(DATA / "tiny_learner.npz", **state.state_dict())
+
+
+if __name__ == "__main__":
+    write_data()
