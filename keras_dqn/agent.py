@@ -181,6 +181,8 @@ class DQNAgent:
             changes["env_steps"] = env_steps
         settings = self.settings_for(envs, settings, **changes)
         self.build(envs)
+        # First of all: what follows may write the learner's state back.
+        self._learner.pull_variables()
         self._place_frames(settings.replay_device)
         if monitors == "auto":
             monitors = make_console(
@@ -297,7 +299,6 @@ class DQNAgent:
         """Runs the loop and shows every record round. Returns the last one."""
         if requests.stop:  # before anything began
             return None
-        self._learner.pull_variables()
         if state.iteration == 0:
             self._learner.sync_target()
         progress = warning = None

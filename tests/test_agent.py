@@ -100,14 +100,15 @@ def test_the_network_stays_the_callers_and_is_up_to_date_in_callbacks():
     assert (seen[-1] != seen[-2]).any()
 
 
-def test_weights_that_the_caller_sets_between_runs_are_trained_on():
+@pytest.mark.parametrize("replay_device", ["host", "accelerator"])
+def test_weights_that_the_caller_sets_between_runs_are_trained_on(replay_device):
     with keras_dqn.make_envs(Echo, num_envs=2) as envs:
         agent = make_agent(envs)
         agent.fit(envs, env_steps=80, **FIT)
         zeros = [np.zeros_like(w) for w in agent.network.get_weights()]
         agent.network.set_weights(zeros)
         short = {**FIT, "learning_starts_env_steps": 2, "batch_size": 2}
-        agent.fit(envs, env_steps=2, **short)
+        agent.fit(envs, env_steps=2, replay_device=replay_device, **short)
         largest = max(np.abs(w).max() for w in agent.network.get_weights())
     assert largest <= 4.1e-3  # two steps of Adam at 1e-3 away from zero
 

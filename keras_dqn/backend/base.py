@@ -94,6 +94,8 @@ class BaseLearner:
         Args:
             frames: `DeviceFrames` of this backend, or `None`: batches hold frames.
         """
+        if frames is self.frames:
+            return
         self.sync_variables()
         self.frames = frames
         self._build()
