@@ -9,10 +9,11 @@ import contextlib
 import signal
 import threading
 
-# What the command listens to. `SIGUSR1` is not known on every system.
+# What the command listens to, as far as the system knows it. `SIGHUP` says that
+# the terminal was closed or the connection lost.
 COMMAND = tuple(
     getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1")
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
     if hasattr(signal, name)
 )
 
@@ -56,7 +57,8 @@ def handled(signals=(signal.SIGINT,)):
     """Turns signals into requests; the second `SIGINT` gets through.
 
     Inside another `handled` it changes nothing and gives that one's requests.
-    The handlers that were there before come back at the end.
+    The handlers that were there before come back at the end. A `SIGHUP` that is
+    ignored, as under `nohup`, stays ignored.
 
     Args:
         signals: Signal numbers. By default Ctrl-C alone: what else a process
@@ -77,6 +79,8 @@ def handled(signals=(signal.SIGINT,)):
     before = {}
     try:
         for signum in signals:
+            if _is_of_nohup(signum):
+                continue
             before[signum] = signal.signal(signum, requests.handle)
         yield requests
     finally:
@@ -84,3 +88,8 @@ def handled(signals=(signal.SIGINT,)):
         for signum, handler in before.items():
             # `None` is a handler that was not installed from Python.
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+
+
+def _is_of_nohup(signum):
+    hangup = getattr(signal, "SIGHUP", None)
+    return signum == hangup and signal.getsignal(signum) == signal.SIG_IGN

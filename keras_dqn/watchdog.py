@@ -20,7 +20,7 @@ from keras_dqn.exit_codes import EXIT_BROKEN
 from keras_dqn.exit_codes import EXIT_STOPPED
 
 GRACE_SECONDS = 10.0  # to answer once a signal has asked to stop
-_STOPS = (signal.SIGINT, signal.SIGTERM)
+_STOPS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None))
 _CLOSE = 0  # no signal has this number
 
 
@@ -35,8 +35,8 @@ class Watchdog:
 
     - After `timeout_seconds`, the stacks of all threads are written to
       `hang.txt` in the directory and the process exits with 70.
-    - After a `SIGTERM` or `SIGINT` that a Python handler takes, environments
-      have 10 s to answer; the process then exits with 75.
+    - After a `SIGTERM`, `SIGINT` or `SIGHUP` that a Python handler takes,
+      environments have 10 s to answer; the process then exits with 75.
     - After two `SIGINT`, whatever the process does, likewise.
 
     Args:

@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import pathlib
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -295,6 +297,39 @@ def test_the_process_is_left_as_it_was(tmp_path, signums):
     with signals_at_step(1, *signums):
         assert run(tmp_path / "run") == 75
     assert traces() == before
+
+
+TERMINAL = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under `nohup`
+os.login_tty(int(sys.argv[1]))
+os.execv(sys.executable, [sys.executable, "-m", "tests.programs", "run", *sys.argv[2:]])
+"""
+
+
+def test_a_terminal_that_is_closed_ends_the_run_with_a_checkpoint(tmp_path):
+    out = tmp_path / "run"
+    flags = ["--preset", "cartpole", "--console", "live", "--env-steps", "10000000"]
+    flags += ["--replay-capacity", "64", "--learning-starts-env-steps", "64"]
+    flags += ["--hidden-units", "4", "--stop-at-score", "none"]
+    flags += ["--evaluation-interval-iterations", "none"]
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", TERMINAL, str(theirs), *flags, "--out", str(out)],
+        cwd=ROOT,
+        pass_fds=[theirs],
+    )
+    os.close(theirs)
+    try:
+        while not (out / "metrics.jsonl").exists():  # the run has begun
+            assert select.select([ours], [], [], 120)[0], "it shows nothing"
+            assert os.read(ours, 65536)
+        os.close(ours)
+        assert child.wait(timeout=120) == 75
+    finally:
+        child.kill()
+    assert not checkpoint.load(out / "checkpoints").notes
+    assert (out / "network.keras").exists()
 
 
 def test_a_hung_environment_ends_the_command_with_the_checkpoint_before(tmp_path):

@@ -15,7 +15,15 @@ def send(signum):
     os.kill(os.getpid(), signum)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.fixture(autouse=True)
+def hangup():
+    """As in a terminal, though the tests may run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_a_request_to_stop(signum):
     with signals.handled(signals.COMMAND) as requests:
         assert not requests.stop
@@ -32,6 +40,14 @@ def test_only_the_second_interrupt_is_raised():
         assert requests.stop
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
+
+
+def test_a_hangup_that_nohup_ignores_stays_ignored():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with signals.handled(signals.COMMAND) as requests:
+        send(signal.SIGHUP)
+        assert not requests.stop
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 def test_usr1_asks_for_one_checkpoint_and_not_to_stop():
