@@ -100,6 +100,58 @@ def test_a_store_that_read_no_ring_writes_all_of_it(tmp_path):
     assert saving.nbytes > 4 * 60
 
 
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[7] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_shared_segment_that_was_damaged_is_noticed_and_written_anew(tmp_path):
+    store = checkpoint.Store(tmp_path)
+    store.save(20, vault.with_ring(20, 8), {})
+    flip_a_bit(tmp_path / "segments" / "000003.bin")  # columns 0 and 1: of 16, 17
+    saving = store.begin(21, vault.with_ring(21, 8), {})
+    saving.result()
+    [note] = saving.notes
+    assert "000003.bin was changed" in note
+    assert "checkpoint-000000000020" in note and "checkpoint-000000000021" in note
+    with pytest.raises(checkpoint.CheckpointError, match="000003.bin"):
+        checkpoint.load(tmp_path)
+    saving = store.begin(22, vault.with_ring(22, 8), {})
+    saving.result()
+    assert saving.notes == []
+    loaded = checkpoint.load(tmp_path)
+    assert loaded.path.name.endswith("22") and not loaded.notes
+    frames = vault.contents(loaded.parts["replay"]["frames"])
+    np.testing.assert_array_equal(frames, vault.ring(22, 8).array)
+
+
+def test_checkpoints_with_a_damaged_segment_do_not_count_as_good(tmp_path):
+    store = checkpoint.Store(tmp_path)
+    store.save(20, vault.with_ring(20, 8), {})
+    newest = store.save(40, vault.with_ring(40, 8), {})  # shares nothing
+    shared = vault.segments(vault.body(newest))[2]["file"]  # of columns 4 and 5
+    flip_a_bit(tmp_path / "segments" / shared)
+    for time in (41, 42):  # at 41 it is noticed: 40 and 41 are lost
+        store.save(time, vault.with_ring(time, 8), {})
+    names = sorted(path.name[-2:] for path in tmp_path.glob("checkpoint-*"))
+    assert names == ["20", "40", "41", "42"]
+    assert checkpoint.load(tmp_path).path.name.endswith("42")
+
+
+def test_every_segment_has_its_turn_a_few_at_each_save(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(vault.proofreading, "NBYTES_PER_SAVE", 61)  # two segments
+    monkeypatch.setattr(
+        vault.proofreading.files, "check_digest", lambda path, _: read.append(path.name)
+    )
+    store = checkpoint.Store(tmp_path)
+    for time in (20, 21, 22):
+        store.save(time, vault.with_ring(time, 8), {})
+    # Columns 4 and 5 are in the first, written again at 21 and 22, as 5 and 6.
+    assert read == [f"{number:06d}.bin" for number in (1, 2, 3, 4, 6, 7)]
+
+
 @pytest.fixture
 def steps(monkeypatch):
     """`Saving` waits for this semaphore before each segment."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_dqn import checkpoint
 from keras_dqn.checkpoint import manifest
+from keras_dqn.checkpoint import proofreading  # noqa: F401
 from keras_dqn.checkpoint import ring as ring_module  # noqa: F401
 
 PARTS = {

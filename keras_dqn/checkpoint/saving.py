@@ -38,6 +38,7 @@ class Saving:
         nbytes: Integer, bytes that it writes.
         segments: Dictionary: `(part, ring)` to the facts of all its segments; once
             it is over, as the manifest has them.
+        notes: List of strings, what a person should know once it is over.
     """
 
     def __init__(self, store, env_steps, arrays, rings_, meta, known):
@@ -55,6 +56,7 @@ class Saving:
         )
         self.nbytes += sum(ring.segment_bytes(facts) for ring, facts in self._pending)
         self._path = self._error = None
+        self.notes = []
         self._written_bytes, self._began = 0, time.monotonic()
         self._changed = threading.Condition()
         self._is_stopped = False
@@ -105,7 +107,9 @@ class Saving:
         try:
             self._check_space()
             self._write_segments()
-            self._path = self._store.publish(self._env_steps, self._fill, self.segments)
+            self._path, self.notes = self._store.publish(
+                self._env_steps, self._fill, self.segments, lambda: self._is_stopped
+            )
         except OSError as error:
             self._error = CheckpointError(self._explained(error))
         except Exception as error:

@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_dqn.checkpoint import files
 from keras_dqn.checkpoint import manifest
+from keras_dqn.checkpoint.proofreading import Proofreader
 from keras_dqn.checkpoint.ring import Ring
 from keras_dqn.checkpoint.ring import SavedRing
 from keras_dqn.checkpoint.saving import CheckpointError
@@ -67,6 +68,7 @@ class Store:
         self._bad = set()  # names of checkpoints that could not be read
         self._abandoned = set()  # newer than the one which the run went back to
         self._last_segment = 0
+        self._proofreader = Proofreader()
 
     def save(self, env_steps, parts, meta):
         """Writes a checkpoint and waits for it. See `begin`.
@@ -181,16 +183,21 @@ class Store:
         self._last_segment = max([self._last_segment, *numbers]) + 1
         return self._segments / f"{self._last_segment:06d}.bin"
 
-    def publish(self, env_steps, fill, segments):
+    def publish(self, env_steps, fill, segments, is_stopped):
         """Gives a checkpoint its name once it is whole, then removes the oldest.
+
+        In between some segments are read again, see `Proofreader`.
 
         Args:
             env_steps: Integer.
             fill: Function that writes the files into a directory.
             segments: See `Saving`. Their files are on the disk.
+            is_stopped: Function without arguments; once it is true, nothing more is
+                read.
 
         Returns:
-            `pathlib.Path` of the checkpoint.
+            `(path, notes)`: `pathlib.Path` of the checkpoint, and a list of strings,
+            what a person should know.
         """
         files.make_directory(self.directory)
         if self._segments.is_dir():
@@ -203,11 +210,37 @@ class Store:
         os.rename(staging, final)
         files.flush_directory(self.directory)
         self._known = segments
+        notes = self._proofread(is_stopped)
         try:
             self._prune(final)
         except OSError as error:  # the checkpoint is whole, and that is what counts
             _LOG.warning("Could not remove an old checkpoint: %s", error)
-        return final
+        return final, notes
+
+    def _proofread(self, is_stopped):
+        """Reads some segments again; the next save writes anew what is damaged."""
+        shared = [facts for segments in self._known.values() for facts in segments]
+        reasons = self._proofreader.damaged(self._segments, shared, is_stopped)
+        self._known = {
+            ring: [facts for facts in segments if facts["file"] not in reasons]
+            for ring, segments in self._known.items()
+        }
+        lost = {path for path in self._newest_first() if self._names(path, reasons)}
+        self._bad |= {path.name for path in lost}
+        names = ", ".join(sorted(path.name for path in lost))
+        return [
+            f"Damaged on the disk: {reason}. {names} cannot be read; the next "
+            "checkpoint writes it anew"
+            for reason in reasons.values()
+        ]
+
+    def _names(self, path, files):
+        """Whether a checkpoint names one of these segment files."""
+        with contextlib.suppress(OSError, ValueError, manifest.NewerFormat):
+            return any(
+                facts["file"] in files for facts in manifest.segments_of(_body(path))
+            )
+        return False
 
     def _free_name(self, env_steps):
         """A new name: what is there is never replaced, damaged or not."""

@@ -127,6 +127,7 @@ class RunCheckpoints:
             return
         try:
             path = self._saving.result()
+            notes = self._saving.notes
         except KeyboardInterrupt:  # it goes on, and `__exit__` stops it
             raise
         except OSError as error:  # training goes on; what was saved before stays
@@ -145,6 +146,8 @@ class RunCheckpoints:
             self._saving = None
             self._failures, self.newest = 0, self._saving_at
             self._say(f"Saved model: {path}")
+            for note in notes:
+                self._say(f"Warning: {note}")
 
     def _announce(self):
         self._saving.make_way(1)
