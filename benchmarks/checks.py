@@ -97,7 +97,8 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     options = parser.parse_args()
     rounds = 3 if options.quick else options.rounds
-    machine.print_description()
+    description = machine.describe()
+    machine.print_description(description)
     with make_envs("Breakout", GAMES) as envs:
         found = programs(envs)
         seconds = timing.interleave(
@@ -120,7 +121,8 @@ def main():
     timing.print_table(
         "Checks", ["check", "µs", "per iteration", "share of its time"], rows
     )
-    figures = {"iteration": iteration, "share": total, "seconds": seconds}
+    figures = {"machine": description, "iteration": iteration}
+    figures |= {"share": total, "seconds": seconds}
     timing.write_json(options.json, figures)
 
 

@@ -150,6 +150,14 @@ SECTIONS = {
 }
 
 
+def other_outputs(folder, results):
+    """Yields name and output of every benchmark that no section has a table for."""
+    prefixes = ("update-", "replay-", "loop-", "k", "envs", "memory-")
+    for name in results:
+        if not name.startswith(prefixes):
+            yield name, (folder / f"{name}.txt").read_text().strip()
+
+
 def machines(results):
     """Lines that say where and when the figures were taken."""
     facts = [result["machine"] for result in results.values()]
@@ -192,6 +200,8 @@ def write(folder):
             lines += ["", f"{title}:", "", timing.markdown_table(columns, rows)]
         if plot in plots:
             lines += ["", f"![{heading}]({plot})"]
+    for name, output in other_outputs(folder, results):
+        lines += ["", f"## {name}", "", "```", output, "```"]
     (folder / "report.md").write_text("\n".join(lines) + "\n")
     print(f"Wrote {folder / 'report.md'}" + "".join(f", {plot}" for plot in plots))
 

@@ -95,8 +95,12 @@ def jobs(backends, arguments):
             words = ("--num-envs", str(count))
             found.append(Job(f"envs{count}-{backend}", "loop.py", words, backend))
         found.append(Job(f"memory-{backend}", "run_memory.py", (), backend))
+        found.append(Job(f"precision-{backend}", "precision.py", (), backend))
+        found.append(Job(f"checks-{backend}", "checks.py", (), backend))
     words = ("--frames", "synthetic")
     found.append(Job("replay-memory", "replay_memory.py", words))
+    found.append(Job("checkpoint", "checkpoint.py"))
+    found.append(Job("tree-drift", "tree_drift.py"))
     if arguments.only:
         found = [job for job in found if job.name.startswith(tuple(arguments.only))]
     return found

@@ -169,14 +169,16 @@ def test_programs_are_timed_in_turns_and_ratios_taken_round_by_round(monkeypatch
 
 @pytest.mark.numpy
 def test_a_run_of_all_is_resumed_and_its_report_has_tables_and_machine(tmp_path):
-    """Of the benchmarks, the one that needs no Keras."""
-    words = ("--quick", "--no-peers", "--only", "replay-speed", "--out", tmp_path)
+    """Of the benchmarks, those that need no Keras."""
+    only = ("--only", "replay-speed", "tree-drift")
+    words = ("--quick", "--no-peers", *only, "--out", tmp_path)
     done = run_script("run_all.py", *words)
     assert done.returncode == 0, done.stdout + done.stderr
     report = (tmp_path / "report.md").read_text()
     assert "- cores: " in report and "## Replay" in report
     capacities = [row[0] for row in table_rows(report, "capacity")]
     assert capacities == ["2^10"] * 3
+    assert "## tree-drift" in report and "## replay-speed" not in report
     assert "has its figures" in run_script("run_all.py", *words).stdout
 
 
