@@ -221,6 +221,8 @@ class Store:
         """Reads some segments again; the next save writes anew what is damaged."""
         shared = [facts for segments in self._known.values() for facts in segments]
         reasons = self._proofreader.damaged(self._segments, shared, is_stopped)
+        if not reasons:
+            return []
         self._known = {
             ring: [facts for facts in segments if facts["file"] not in reasons]
             for ring, segments in self._known.items()
