@@ -73,7 +73,9 @@ def test_the_two_commands_are_those_of_the_project():
     )
     assert test == "pip install tox && tox\n"
     assert test.strip() in (ROOT / ".ci/run").read_text()
-    assert {"jax", "torch", "tensorboard"} == set(PROJECT["optional-dependencies"])
+    extras = {"jax", "torch", "tensorboard", "numba"}
+    assert extras == set(PROJECT["optional-dependencies"])
+    assert all(f".[{extra}" in README for extra in extras - {"torch"})
 
 
 def test_every_example_in_the_readme_exists():

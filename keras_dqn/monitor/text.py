@@ -107,4 +107,6 @@ def _options(options):
 def _replay(info):
     capacity = info.settings.get("replay_capacity")
     held = [] if capacity is None else [f"{capacity:,} transitions"]
-    return [f"{info.replay_nbytes_when_full / 2**30:.2f} GiB when full", *held]
+    compiled = ["trees compiled by Numba"] if info.replay_is_compiled else []
+    size = f"{info.replay_nbytes_when_full / 2**30:.2f} GiB when full"
+    return [size, *held, *compiled]

@@ -1,13 +1,14 @@
 """Replay: transitions are stored, drawn again by priority, and learned from.
 
-Needs NumPy and nothing else.
+Needs NumPy and nothing else. With Numba it is faster.
 
 - `PrioritizedReplay`, `UniformReplay`: which transitions are drawn, how likely.
 - `storage.py`: what a transition is; n-step returns.
 - `frames.py`: each frame stored once, stacks rebuilt; `final_frames.py`: those with
   which episodes ended; `mirror.py`: a copy of all of them on an accelerator.
 - `segment_tree.py`: `SumTree` and `MinTree`, which make priorities fast.
-- `priority_tree.py`: both in one, over the same leaves.
+- `priority_tree.py`: both in one, over the same leaves; `compiled.py`: the same
+  in Numba, where it is installed.
 """
 
 from keras_dqn.replay.base import Replay

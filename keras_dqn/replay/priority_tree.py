@@ -7,6 +7,7 @@ for its sum, its minimum is taken as well, and a `MinTree` keeps those of all bl
 
 import numpy as np
 
+from keras_dqn.replay import compiled as compiler
 from keras_dqn.replay.segment_tree import MinTree
 from keras_dqn.replay.segment_tree import SumTree
 
@@ -16,6 +17,15 @@ class PriorityTree(SumTree):
 
     It answers, bit for bit, what a `SumTree` and a `MinTree` would answer.
 
+    Args:
+        capacity: Integer, at least 1. The number of leaves.
+        compiled: Boolean. Whether `draw`, and `set` of single leaves, are compiled
+            by Numba: the same bits, in less time.
+
+    Raises:
+        ValueError: If `capacity` is not a positive integer.
+        ImportError: If `compiled` and there is no Numba that can be imported.
+
     Example:
 
     >>> tree = PriorityTree(4)
@@ -24,8 +34,9 @@ class PriorityTree(SumTree):
     (0.5, 5.5)
     """
 
-    def __init__(self, capacity):
+    def __init__(self, capacity, compiled=False):
         super().__init__(capacity)
+        self._walks = compiler.walks(self.fanout) if compiled else None
         # Its leaves are the minima of the blocks of leaves here, if there are blocks.
         self._minima = MinTree(len(self._blocks[0])) if self._blocks else None
 
@@ -52,9 +63,20 @@ class PriorityTree(SumTree):
         Returns:
             `(indices, leaves)`, int64 and float64, shape `(n,)`.
         """
+        if self._walks is not None:
+            return self._walks.draw(self._nodes, self._starts, fractions)
         edges = self._top_edges()
         indices = self._find(fractions * edges[-1], edges)
         return indices, self._levels[0].take(indices)
+
+    def set(self, where, values):
+        """See `SegmentTree.set`."""
+        if self._walks is None or self._minima is None or isinstance(where, slice):
+            super().set(where, values)
+        else:
+            # Minima are padded to whole blocks, as their nodes are.
+            minima, starts = self._minima._nodes, self._minima._starts
+            self._walks.write(self._nodes, self._starts, minima, starts, where, values)
 
     def check_valid(self):
         """Raises `ValueError` unless every node is what its children make it."""

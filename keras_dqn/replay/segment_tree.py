@@ -46,15 +46,22 @@ class SegmentTree:
                 f"Received: capacity={capacity!r}"
             )
         self.capacity = int(capacity)
-        self._levels = []  # leaves first; each padded to whole blocks, but the top
-        self._blocks = []  # views of all levels but the top, (parents, fanout)
-        length = self.capacity
-        while length > self.max_top:
-            parents = math.ceil(length / self.fanout)
-            self._levels.append(np.full(parents * self.fanout, self.empty))
-            self._blocks.append(self._levels[-1].reshape(parents, self.fanout))
-            length = parents
-        self._levels.append(np.full(length, self.empty))
+        # Leaves first, and one level behind the other, in one piece of memory.
+        lengths = self._lengths()
+        self._starts = np.cumsum([0, *lengths])  # of the levels, and the end
+        self._nodes = np.full(self._starts[-1], self.empty)
+        self._levels = np.split(self._nodes, self._starts[1:-1])
+        # Views of all levels but the top, (parents, fanout).
+        self._blocks = [each.reshape(-1, self.fanout) for each in self._levels[:-1]]
+
+    def _lengths(self):
+        """Nodes in each level; all are padded to whole blocks, but the top."""
+        lengths = [self.capacity]
+        while lengths[-1] > self.max_top:
+            parents = math.ceil(lengths[-1] / self.fanout)
+            lengths[-1] = parents * self.fanout
+            lengths.append(parents)
+        return lengths
 
     def __len__(self):
         return self.capacity
@@ -69,7 +76,7 @@ class SegmentTree:
     @property
     def nbytes(self):
         """Bytes held by the leaves and all nodes above them."""
-        return sum(level.nbytes for level in self._levels)
+        return self._nodes.nbytes
 
     def __getitem__(self, indices):
         return self._levels[0][self._checked_indices(indices)]
