@@ -6,8 +6,11 @@ operations of Keras, and weights that lie in the file itself.
 """
 
 import json
+import math
 import pathlib
+import threading
 import zipfile
+import zlib
 
 import h5py
 import keras
@@ -62,6 +65,17 @@ _ALLOWED = {
 }
 
 
+_OF_LAYERS = {"keras", "keras.models", "keras.layers"}
+_OF_LAYERS |= {"keras.src.models.functional", "keras.src.models.sequential"}
+# Under these keys of a configuration there may be layers and models, except in what
+# describes a call: there one would be made, weights and all, and forgotten.
+_PLACES = frozenset({"layers", "layer", "activation"})
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
+    *(KeyError, TypeError, AttributeError, IndexError, OverflowError),
+)
+
+
 def load_network(path):
     """Opens a network that was saved as a `.keras` file.
 
@@ -83,12 +97,12 @@ def load_network(path):
     try:
         check_network_file(path)
         return keras.saving.load_model(path, compile=False)
-    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError) as error:
+    except _DAMAGE as error:
         raise ValueError(f"{path} cannot be opened: {error}") from error
 
 
 def check_network_file(path):
-    """Raises `ValueError` unless it is what `load_network` opens. Runs nothing.
+    """Raises an error unless it is what `load_network` opens. Runs nothing.
 
     Args:
         path: `pathlib.Path`.
@@ -103,11 +117,43 @@ def check_network_file(path):
         _check_members(path, archive)
         try:
             config = json.loads(archive.read("config.json"))
-            _check_config(path, config)
+            if isinstance(config, dict):
+                config.pop("compile_config", None)  # Keras is told not to look at it
+            _check_config(path, config, may_be_layer=True)
         except (RecursionError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path}: config.json: {error}") from None
         with archive.open("model.weights.h5") as file:
-            _check_weights(path, file)
+            stored = _check_weights(path, file)
+    described = _numbers_described(config)
+    if described > stored:
+        raise ValueError(
+            f"{path}: the layers must have no more weights than the file. Received: "
+            f"{described:,} numbers described, {stored:,} stored"
+        )
+
+
+def _numbers_described(config):
+    """Counts the weights that a network would have. None of them is made.
+
+    In Keras's stateless scope a variable is a shape. It would be made in the next
+    scope of the thread; so this has a thread of its own, which ends.
+    """
+    found = []
+
+    def count():
+        try:
+            with keras.StatelessScope(initialize_variables=False):
+                model = keras.saving.deserialize_keras_object(config)
+                found.append(sum(math.prod(v.shape) for v in model.variables))
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=count, name="keras_dqn count")
+    thread.start()
+    thread.join()
+    if isinstance(found[0], Exception):
+        raise ValueError(f"config.json: {found[0]}") from found[0]
+    return found[0]
 
 
 def _check_members(path, archive):
@@ -129,32 +175,77 @@ def _check_members(path, archive):
     memory.check_fits(2 * nbytes, f"The network in {path}")
 
 
-def _check_config(path, value):
+def _check_config(path, value, may_be_layer=False, places=_PLACES):
     """Looks at every object that the configuration describes."""
     if isinstance(value, list):
         for item in value:
-            _check_config(path, item)
+            _check_config(path, item, may_be_layer, places)
     if not isinstance(value, dict):
         return
     if "class_name" in value or "module" in value or "registered_name" in value:
-        module, name = value.get("module"), value.get("class_name")
-        registered = value.get("registered_name")
-        is_known = isinstance(module, str | None) and module in _ALLOWED
-        names = _ALLOWED[module] if is_known else ()
-        is_plain = isinstance(name, str) and (names is _ANY or name in names)
-        is_function = name == "function" or (name or "").startswith("__lambda")
-        if not is_plain or is_function or registered not in (None, name):
-            raise ValueError(
-                f"{path}: a network is made of plain Keras layers. Received: "
-                f"{str(module)[:60]}.{str(name)[:60]}"
-            )
+        _check_object(path, value, may_be_layer)
+    if "output_layers" in value:
+        _check_all_used(path, value)
     for key, item in value.items():
-        if key != "compile_config":  # which is not looked at, for it is not compiled
-            _check_config(path, item)
+        if key == "compile_config" and item is not None:
+            raise ValueError(f"{path}: a network must hold no model that is compiled")
+        inner = frozenset() if key == "inbound_nodes" else places
+        _check_config(path, item, key in inner, inner)
+
+
+def _check_object(path, value, may_be_layer):
+    module, name = value.get("module"), value.get("class_name")
+    registered = value.get("registered_name")
+    is_known = isinstance(module, str | None) and module in _ALLOWED
+    names = _ALLOWED[module] if is_known else ()
+    is_plain = isinstance(name, str) and (names is _ANY or name in names)
+    is_function = name == "function" or str(name).startswith("__lambda")
+    is_layer = is_plain and module in _OF_LAYERS and name != "DTypePolicy"
+    if (
+        not is_plain
+        or is_function
+        or registered not in (None, name)
+        or (is_layer and not may_be_layer)
+    ):
+        raise ValueError(
+            f"{path}: a network is made of plain Keras layers. Received: "
+            f"{str(module)[:60]}.{str(name)[:60]}"
+        )
+
+
+def _check_all_used(path, functional):
+    """Layers that lead nowhere would be made, and not be counted."""
+    layers = functional["layers"]
+    outputs = functional["output_layers"]
+    used = {each[0] for each in (outputs if _are_lists(outputs) else [outputs])}
+    todo = [each["inbound_nodes"] for each in layers]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            if value.get("class_name") == "__keras_tensor__":
+                used.add(value["config"]["keras_history"][0])
+            todo += value.values()
+        elif isinstance(value, list):
+            todo += value
+    names = [each["name"] for each in layers]
+    if used != set(names) or len(used) != len(names):
+        raise ValueError(
+            f"{path}: every layer must have a name of its own, and lead to the "
+            f"output. Received: {sorted(map(str, names))[:10]}"
+        )
+
+
+def _are_lists(values):
+    return all(isinstance(value, list) for value in values)
 
 
 def _check_weights(path, file):
-    """Weights are numbers in this file: no links, and no more than it holds."""
+    """Weights are numbers in this file: no links, and no more than it holds.
+
+    Returns:
+        How many there are.
+    """
+    sizes = []
 
     def fault_of_link(name, link):
         return None if isinstance(link, h5py.HardLink) else f"{name!r} are a link"
@@ -166,6 +257,7 @@ def _check_weights(path, file):
             return f"{name!r} are not plain numbers"
         if item.nbytes > item.id.get_storage_size():
             return f"{name!r} are larger than the file"
+        sizes.append(item.size)
         return None
 
     try:
@@ -177,3 +269,4 @@ def _check_weights(path, file):
         fault = fault or weights.visititems(fault_of_item)
     if fault:
         raise ValueError(f"{path}: the weights {fault}")
+    return sum(sizes)

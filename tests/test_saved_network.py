@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import zipfile
@@ -47,6 +48,24 @@ def with_layer(path, module, name, config, registered_name=None):
     layer |= {"module": module, "class_name": name, "registered_name": registered_name}
     layer["config"] = {"name": layer["config"]["name"], **config}
     return changed(path, config__json=json.dumps(value))
+
+
+def rewritten(path, change):
+    """Applies a function to the configuration."""
+    with zipfile.ZipFile(path) as archive:
+        value = json.loads(archive.read("config.json"))
+    change(value)
+    return changed(path, config__json=json.dumps(value))
+
+
+@pytest.fixture
+def never_asked(monkeypatch):
+    """Keras must not be asked to open the file."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("Keras was asked to open it")
+
+    monkeypatch.setattr(keras.saving, "load_model", refuse)
 
 
 def check_refused(path, words):
@@ -117,12 +136,8 @@ OBJECTS = {
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_objects_that_no_network_needs_are_refused_before_they_are_made(
-    good, tmp_path, monkeypatch, name
+    good, tmp_path, monkeypatch, never_asked, name
 ):
-    def refuse(*args, **kwargs):
-        raise AssertionError("Keras was asked to open it")
-
-    monkeypatch.setattr(keras.saving, "load_model", refuse)
     monkeypatch.chdir(tmp_path)
     check_refused(with_layer(good, *OBJECTS[name]), "made of plain Keras layers")
     assert not (tmp_path / "canary").exists()
@@ -131,6 +146,145 @@ def test_objects_that_no_network_needs_are_refused_before_they_are_made(
 def test_a_class_that_somebody_registered_is_refused(good):
     path = with_layer(good, "keras.layers", "Dense", {"units": 5}, "package>Dense")
     check_refused(path, "made of plain Keras layers")
+
+
+def nested_in_a_compiled_model(value, compile_config):
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+    layer = keras.saving.serialize_keras_object(inner)
+    layer["compile_config"] = compile_config
+    outer = {"name": "outer", "layers": [value["config"]["layers"][0], layer]}
+    value.clear()
+    value |= {"module": "keras", "class_name": "Sequential", "config": outer}
+    value["registered_name"] = None
+
+
+def among_the_arguments_of_a_call(value, compile_config):
+    node = value["config"]["layers"][1]["inbound_nodes"][0]
+    node["kwargs"] = {"x": {"compile_config": compile_config}}
+
+
+@pytest.mark.parametrize(
+    "place", [nested_in_a_compiled_model, among_the_arguments_of_a_call]
+)
+@pytest.mark.parametrize("name", OBJECTS)
+def test_objects_are_found_where_a_model_says_how_it_was_compiled(
+    good, never_asked, place, name
+):
+    module, class_name, config = OBJECTS[name]
+    thing = {"module": module, "class_name": class_name, "config": config}
+    path = rewritten(good, lambda value: place(value, {"loss": thing}))
+    check_refused(path, "made of plain Keras layers|compiled")
+
+
+DENSE = {"module": "keras.layers", "class_name": "Dense", "registered_name": None}
+
+
+def dense(units, columns=4):
+    """A layer that Keras builds when it reads it, whether it is used or not."""
+    config = {"name": "extra", "units": units}
+    return {**DENSE, "config": config, "build_config": {"input_shape": [None, columns]}}
+
+
+def widen(value, units):
+    value["config"]["layers"][1]["config"]["units"] = units
+
+
+def dangle(value, units):
+    layers = value["config"]["layers"]
+    nodes = layers[1]["inbound_nodes"]
+    layers.append({**dense(units), "name": "extra", "inbound_nodes": nodes})
+
+
+def float_around(value, units):
+    layer = {**dense(units), "name": "extra", "inbound_nodes": []}
+    value["config"]["layers"].append(layer)
+
+
+def hide_in_a_call(value, units):
+    value["config"]["layers"][1]["inbound_nodes"][0]["kwargs"] = {"x": dense(units)}
+
+
+def hide_among_layers_of_a_call(value, units):
+    node = value["config"]["layers"][1]["inbound_nodes"][0]
+    node["kwargs"] = {"training": {"layers": [dense(units)]}}
+
+
+def hide_a_model_in_a_call(value, units):
+    inputs = keras.saving.serialize_keras_object(keras.layers.InputLayer((4,)))
+    config = {"name": "inner", "layers": [inputs, dense(units)]}
+    model = {"module": "keras", "class_name": "Sequential", "config": config}
+    node = value["config"]["layers"][1]["inbound_nodes"][0]
+    node["kwargs"] = {"training": model}
+
+
+def take_a_name_twice(value, units):
+    layers = value["config"]["layers"]
+    twin = {**layers[1], "config": {**layers[1]["config"], "units": units}}
+    layers.insert(1, {**twin, "build_config": {"input_shape": [None, 4]}})
+
+
+def dangle_and_say_its_name(value, units):
+    dangle(value, units)
+    node = value["config"]["layers"][1]["inbound_nodes"][0]
+    node["kwargs"] = {"training": ["extra", 0, 0]}
+
+
+def hide_in_an_option(value, units):
+    value["config"]["layers"][1]["config"]["x"] = dense(units)
+
+
+def enlarge_the_input(value, units):
+    value["config"]["layers"][0]["config"]["batch_shape"] = [None, units]
+    value["config"]["layers"][1].pop("build_config", None)
+
+
+@pytest.mark.parametrize("units", [10**8, 10**11, 10**30])
+@pytest.mark.parametrize(
+    "change",
+    [
+        widen,
+        dangle,
+        float_around,
+        dangle_and_say_its_name,
+        take_a_name_twice,
+        hide_in_a_call,
+        hide_among_layers_of_a_call,
+        hide_a_model_in_a_call,
+        hide_in_an_option,
+        enlarge_the_input,
+    ],
+)
+def test_layers_without_weights_in_the_file_take_no_memory(
+    good, never_asked, change, units
+):
+    path = rewritten(good, lambda value: change(value, units))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError):
+        keras_dqn.load_network(path)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 300_000  # kB; 10**8 units would be millions
+
+
+def damage(raw, name):
+    raw = bytearray(raw)
+    at = raw.find(b"PK\x01\x02")
+    while at >= 0:
+        if name == "encrypted":
+            raw[at + 8] |= 1
+        elif name == "unknown method":
+            raw[at + 10] = 99
+        at = raw.find(b"PK\x01\x02", at + 4)
+    if name == "corrupt":
+        start = raw.find(b"config.json") + 30
+        raw[start : start + 100] = bytes(each ^ 0xFF for each in raw[start:][:100])
+    return bytes(raw)
+
+
+@pytest.mark.parametrize("name", ["encrypted", "unknown method", "corrupt"])
+def test_a_damaged_archive_is_refused_in_words(good, name):
+    path = changed(good)  # compressed
+    path.write_bytes(damage(path.read_bytes(), name))
+    check_refused(path, "cannot be opened")
 
 
 def weights(fill):
