@@ -202,6 +202,52 @@ def test_a_request_breaks_off_an_evaluation_on_the_way(
     assert not (tmp_path / "run" / "best.keras").exists()
     monkeypatch.undo()
     assert resume(tmp_path / "run", "--no-evaluation") == 0
+    assert (tmp_path / "run" / "best.keras").exists()
+
+
+def outcome(out):
+    """What evaluations have found, and the weights, of the newest checkpoint."""
+    path, _, meta, _ = checkpoint.load(out / "checkpoints")
+    manifest = json.loads((path / "manifest.json").read_text())
+    scores = {name: meta[name] for name in ("best_score", "last_score")}
+    return path.name, scores, manifest["body"]["parts"]["learner"]["sha256"]
+
+
+@pytest.mark.parametrize("stop_at", ["none", "5", "99"])
+def test_an_evaluation_that_was_broken_off_is_made_up_for_by_an_exact_resume(
+    tmp_path, saves, monkeypatch, stop_at
+):
+    flags = ["--evaluation-interval-iterations", "6", "--stop-at-score", stop_at]
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    assert run(whole, *flags, "--no-evaluation") == 0
+    signals_in_evaluation(monkeypatch, signal.SIGTERM)
+    assert run(pieces, *flags, "--no-evaluation") == 75
+    meta = checkpoint.load(pieces / "checkpoints")[2]
+    assert meta["exact"] and meta["pending_evaluation"] == 24
+    assert meta["best_score"] is None
+    monkeypatch.undo()
+    assert resume(pieces, "--exact", "--no-evaluation") == 0
+    assert (pieces / "best.keras").exists()
+    if stop_at == "5":  # good enough: nothing is trained after it
+        assert outcome(whole)[0] == outcome(pieces)[0] == "checkpoint-000000000024"
+        assert outcome(whole)[2] == outcome(pieces)[2]
+    else:
+        assert outcome(whole) == outcome(pieces)
+
+
+def test_a_run_that_was_good_enough_stays_ended_until_more_is_asked_for(
+    tmp_path, saves, capsys
+):
+    flags = ["--evaluation-interval-iterations", "6", "--stop-at-score", "5"]
+    out = tmp_path / "run"
+    assert run(out, *flags, "--no-evaluation") == 0
+    assert saves == [12, 24]
+    before = (out / "metrics.jsonl").read_bytes()
+    assert resume(out, "--no-evaluation") == 0
+    assert "had reached --stop-at-score" in capsys.readouterr().out
+    assert saves == [12, 24] and (out / "metrics.jsonl").read_bytes() == before
+    assert resume(out, "--no-evaluation", "--stop-at-score", "99") == 0
+    assert saves == [12, 24, 36, 48]
 
 
 @pytest.mark.parametrize("signum", STOPS)

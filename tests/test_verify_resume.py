@@ -1,6 +1,11 @@
 """`keras-dqn verify-resume`: equal runs are found equal, and a difference is found."""
 
 import json
+import os
+import signal
+import sys
+import threading
+import time
 
 import pytest
 
@@ -27,7 +32,8 @@ def test_a_run_in_two_processes_is_equal_to_one_in_one(capsys, tmp_path):
     rows = [line.split("|")[1].strip() for line in text.splitlines() if "equal" in line]
     assert rows == [
         *("online", "target", "optimizer", "replay", "priorities"),
-        *("counters", "generators", "episodes", "metrics", "every iteration"),
+        *("counters", "generators", "episodes", "evaluations", "metrics"),
+        "every iteration",
     ]
     # They were trained, and in two pieces.
     chain = digests.read_chain(folder / "resumed" / piece.CHAIN)
@@ -101,6 +107,50 @@ def test_a_run_that_fails_is_said_with_what_it_said(capsys, tmp_path):
     assert command.main(["verify-resume", *TINY, "--frame-skip", "2"]) == 70
     text = capsys.readouterr().err
     assert "status 1" in text and "`frame_skip` is an option of Atari" in text
+
+
+def test_runs_that_a_good_evaluation_ends_are_compared_as_well(capsys):
+    flags = ["--evaluation-interval-iterations", "14", "--stop-at-score", "1"]
+    assert command.main(["verify-resume", *TINY, *flags]) == 0
+    assert "Equal in every bit, over 14 iterations." in capsys.readouterr().out
+
+
+@pytest.mark.numpy
+def test_what_nobody_foresaw_is_not_taken_for_a_difference(monkeypatch, capsys):
+    def fail(*args):
+        raise PermissionError("there")
+
+    monkeypatch.setattr(verify_resume, "_run_both", fail)
+    assert verify_resume.main(TINY) == 70
+    assert "PermissionError: there" in capsys.readouterr().err
+
+
+@pytest.mark.numpy
+def test_a_request_to_stop_ends_the_run_that_it_waits_for_too(tmp_path, monkeypatch):
+    script = tmp_path / "sleeper.py"
+    script.write_text(
+        "import os, pathlib, time\n"
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setattr(
+        verify_resume,
+        "_run_both",
+        lambda *args: verify_resume._waited_for([sys.executable, str(script)]),
+    )
+    pid = tmp_path / "pid"
+
+    def interrupt():
+        while not (pid.exists() and pid.read_text()):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    assert verify_resume.main(TINY) == 75
+    thread.join()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 @pytest.mark.numpy

@@ -56,18 +56,19 @@ def run_piece(settings, out, resume=False, stop_at=None):
             parts = {
                 **digests.of_learner(agent.learner),
                 **digests.of_run_state(run.state),
+                "evaluations": digests.of_json(run.evaluations.to_meta()),
                 "metrics": digests.of_progress(progress),
             }
             chain.add(progress.iteration, parts)
             return run.state.iteration == stop_at
 
-        run.train(console="plain", resume=resume, callbacks=[note])
-        if run.state.iteration < settings.iterations:
+        if not run.train(console="plain", resume=resume, callbacks=[note]):
             return None
         parts = {
             **digests.of_learner(run.agent.learner),
             **digests.of_replay(run.agent.replay),
             **digests.of_run_state(run.state),
+            "evaluations": digests.of_json(run.evaluations.to_meta()),
             "metrics": digests.of_metrics(out / "metrics.jsonl"),
         }
     (out / DIGESTS).write_text(json.dumps(parts, indent=1) + "\n")

@@ -14,6 +14,7 @@ from keras_dqn import signals
 from keras_dqn import training
 from keras_dqn.agent import DQNAgent
 from keras_dqn.checkpoint import files
+from keras_dqn.cli.evaluations import Evaluations
 from keras_dqn.cli.saving import RunCheckpoints
 from keras_dqn.envs import is_atari
 from keras_dqn.envs import make_envs
@@ -52,6 +53,7 @@ class TrainingRun:
         agent: `DQNAgent`.
         envs: Vector environments.
         state: `training.RunState`, once `train` was called.
+        evaluations: `Evaluations`, likewise.
 
     Raises:
         ValueError, TypeError: If the parts do not fit together.
@@ -62,8 +64,6 @@ class TrainingRun:
         self.settings = settings
         self.out = out
         self._lock = lock
-        self._best_score = None  # mean of the best evaluation on the way
-        self._is_solved = False
         self.state = None
         self._watchdog = Watchdog(out, settings.env_timeout_seconds)
         self.envs = _make_envs(settings)
@@ -152,6 +152,12 @@ class TrainingRun:
                 f"{self.out} holds the checkpoints of another run. Resume it, or "
                 "train in a new directory"
             )
+        self.evaluations = Evaluations(
+            self.settings,
+            self.evaluate,
+            lambda: self._save_network(self.out / "best.keras"),
+            monitors.message,
+        )
         loaded = self._load(saves, state, monitors, exact) if resume else None
         self._write_settings()
 
@@ -167,22 +173,24 @@ class TrainingRun:
             saves.make_way(self.settings.vector_steps_per_iteration)
 
         def evaluate_when_due(agent, progress):
-            interval = self.settings.evaluation_interval_iterations
-            if interval is None or state.iteration % interval or not state.updates:
-                return False
-            return self._evaluate_on_the_way(progress, monitors)
+            return self.evaluations.after_iteration(state, progress.env_steps_done)
 
         say = PlainConsole().message  # for the time after `fit`
         # What is saved after the last iteration is not to be broken off either.
         with signals.handled(signals.COMMAND) as requests, saves:
-            progress = self.agent.fit(
-                self.envs,
-                settings=self.settings,
-                state=state,
-                monitors=monitors,
-                callbacks=[evaluate_when_due, *callbacks, save_when_due],
-            )
-            saves.finish(say)  # `fit` has closed the monitors
+            progress = None
+            if self.evaluations.catch_up():
+                say("The last evaluation had reached --stop-at-score")
+                monitors.close()
+            else:
+                progress = self.agent.fit(
+                    self.envs,
+                    settings=self.settings,
+                    state=state,
+                    monitors=monitors,
+                    callbacks=[evaluate_when_due, *callbacks, save_when_due],
+                )
+            saves.finish(say)  # the monitors are closed
             if progress is not None and saves.newest != progress.env_steps_done:
                 self._begin_checkpoint(saves, state, progress)
                 saves.finish(say)
@@ -192,7 +200,8 @@ class TrainingRun:
                     "The run's last checkpoint could not be saved; the network could: "
                     f"{self.network_path}"
                 )
-        finished = self._is_solved or state.iteration >= self.settings.iterations
+        is_solved = self.evaluations.is_solved
+        finished = is_solved or state.iteration >= self.settings.iterations
         say(("" if finished else "Stopped. ") + f"Saved model: {self.network_path}")
         return finished
 
@@ -221,24 +230,6 @@ class TrainingRun:
                 stop=lambda: requests.stop,
             )
 
-    def _evaluate_on_the_way(self, progress, monitors):
-        """Evaluates, keeps the best network; returns whether that is enough."""
-        result = self.evaluate(progress.env_steps_done)
-        if result is None:
-            return False
-        monitors.message(
-            f"Evaluation at {progress.env_steps_done} agent steps: {result}"
-        )
-        if self._best_score is None or result.mean > self._best_score:
-            try:
-                self._save_network(self.out / "best.keras")
-                self._best_score = result.mean
-            except OSError as error:  # the training goes on, and with it the old file
-                monitors.message(f"Could not save best.keras: {error}")
-        stop_at = self.settings.stop_at_score
-        self._is_solved = stop_at is not None and result.mean >= stop_at
-        return self._is_solved
-
     def _save_network(self, path):
         """Saves under another name first, so that no half file has the name."""
         network = self.agent.network
@@ -260,7 +251,7 @@ class TrainingRun:
         meta = {
             "run": state.to_meta(),
             "settings": self.settings.to_dict(),
-            "best_score": self._best_score,
+            **self.evaluations.to_meta(),
             **self._provenance.to_meta(
                 training.is_checkpoint_due(self.settings, state)
             ),
@@ -300,14 +291,11 @@ class TrainingRun:
         return "\n".join(notes)
 
     def _take_over(self, state, parts, meta):
-        best_score = meta["best_score"]
-        if not isinstance(best_score, int | float | None):
-            raise ValueError(f"`best_score` must be a number. Received: {best_score!r}")
+        self.evaluations.load_meta(meta)
         state.load_meta(meta["run"])
         state.accounts.load_state_dict(parts["episodes"])
         self.agent.learner.load_state_dict(parts["learner"])
         self.agent.replay.load_state_dict(parts["replay"])
-        self._best_score = best_score
 
     def _write_settings(self):
         settings = files.json_bytes(self.settings.to_dict())

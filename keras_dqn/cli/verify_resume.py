@@ -12,15 +12,18 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 from keras_dqn import digests
 from keras_dqn import presets
+from keras_dqn import signals
 from keras_dqn.cli import options
 from keras_dqn.cli import piece
 from keras_dqn.config import SettingsError
+from keras_dqn.exit_codes import EXIT_BROKEN
+from keras_dqn.exit_codes import EXIT_STOPPED
 
 EXIT_DIFFERENT = 1
-EXIT_BROKEN = 70
 PROG = "keras-dqn verify-resume"
 
 # Changes of the presets: a minute, and every part of a run comes up in it.
@@ -57,9 +60,22 @@ def main(argv=None):
         argv: List of strings, default: the command line.
 
     Returns:
-        The exit code: 0 if the two runs are equal, 1 if not, 70 if a run failed.
+        The exit code: 0 if the two runs are equal, 1 if not, 70 if there are none
+        to compare, 75 if a signal stopped it.
     """
     settings, others = _parse(sys.argv[1:] if argv is None else argv)
+    try:
+        with signals.handled(signals.COMMAND):
+            return _compare(settings, others)
+    except (InterruptedError, KeyboardInterrupt):
+        print(f"{PROG}: stopped", file=sys.stderr)
+        return EXIT_STOPPED
+    except Exception as error:  # 1 is what it says of runs that differ
+        traceback.print_exception(error)
+        return EXIT_BROKEN
+
+
+def _compare(settings, others):
     with contextlib.ExitStack() as stack:
         if others.keep is None:
             folder = pathlib.Path(
@@ -175,19 +191,36 @@ def _run(folder, out, *words):
     words = [folder / "settings.json", out, *words]
     command = [sys.executable, "-m", piece.__name__, *map(str, words)]
     started = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
+    code, output, errors = _waited_for(command)
+    if code:
         raise RuntimeError(
-            f"a run ended with status {done.returncode}:\n"
-            f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            f"a run ended with status {code}:\n{output[-2000:]}\n{errors[-2000:]}"
         )
     seconds = time.monotonic() - started
     print(
         f"  {' '.join(map(str, [out.name, *words[2:]]))}: {seconds:.0f} s", flush=True
     )
     return "\n".join(
-        line for line in done.stdout.splitlines() if line.startswith("Loaded model")
+        line for line in output.splitlines() if line.startswith("Loaded model")
     )
+
+
+def _waited_for(command):
+    """Runs a command, which a request to stop ends too."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        with signals.handled(signals.COMMAND) as requests:
+            while not requests.stop:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    output, errors = process.communicate(timeout=0.2)
+                    return process.returncode, output, errors
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    raise InterruptedError
 
 
 if __name__ == "__main__":
