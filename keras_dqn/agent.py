@@ -12,6 +12,7 @@ from keras_dqn import signals
 from keras_dqn import training
 from keras_dqn.backend import DeviceFrames
 from keras_dqn.backend import Learner
+from keras_dqn.backend import backend_versions
 from keras_dqn.backend import device_name
 from keras_dqn.config import FIELDS
 from keras_dqn.config import SettingsError
@@ -304,6 +305,7 @@ class DQNAgent:
             self._learner.sync_target()
         progress = warning = None
         records = training.run(self._learner, self.replay, envs, settings, state)
+        is_whole = True
         try:
             for progress in records:
                 monitors.write(progress)
@@ -315,9 +317,13 @@ class DQNAgent:
                 wants_stop = [callback(self, progress) for callback in callbacks]
                 if requests.stop or any(wants_stop):
                     break
+        except KeyboardInterrupt:  # amid an update, perhaps: JAX has no state then
+            is_whole = False
+            raise
         finally:
             records.close()
-            self._learner.sync_variables()
+            if is_whole:
+                self._learner.sync_variables()
         return progress
 
     def _place_frames(self, replay_device):
@@ -376,10 +382,12 @@ def check_fits(network, envs):
 
 def _versions():
     """Returns the versions of what a run depends on."""
-    backend = keras.config.backend()
-    names = ("keras_dqn", "keras", backend, "numpy", "gymnasium", "ale-py")
-    versions = {"keras_dqn": keras_dqn.__version__}
-    for name in names[1:]:
+    versions = {
+        "keras_dqn": keras_dqn.__version__,
+        "keras": keras.__version__,
+        **backend_versions(),
+    }
+    for name in ("numpy", "gymnasium", "ale-py"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return versions

@@ -26,7 +26,9 @@ CHANGEABLE = frozenset(
 )
 # These decide how frameworks round, or how many threads share a sum.
 FLAGS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS")
-FLAGS += ("XLA_FLAGS", "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE")
+FLAGS += ("MKL_NUM_THREADS", "TF_NUM_INTEROP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS")
+FLAGS += ("JAX_DEFAULT_MATMUL_PRECISION", "JAX_ENABLE_X64")
+FLAGS += ("CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE")
 
 
 def facts(info):
@@ -151,8 +153,16 @@ class Provenance:
 
         Returns:
             List of strings, empty if the run goes on exactly.
+
+        Raises:
+            ValueError: If `meta` has no list of reasons in its place.
         """
-        notes, before = [], list(meta.get("inexact_because", []))
+        notes, before = [], meta.get("inexact_because", [])
+        if not isinstance(before, list) or not all(isinstance(x, str) for x in before):
+            raise ValueError(
+                "`inexact_because` must be a list of reasons. "
+                f"Received: inexact_because={before!r:.100}"
+            )
         reasons = differences(meta.get("made_with"), self.made_with)
         if reasons:
             notes.append(

@@ -153,10 +153,16 @@ class RunState:
         """
         for name in ("iteration", "updates", "seed"):
             value = meta.get(name)
-            if not isinstance(value, int) or not 0 <= value < 2**63:
+            if type(value) is not int or not 0 <= value < 2**63:
                 raise ValueError(
                     f"`{name}` must be a counter. Received: {name}={value!r:.100}"
                 )
+        reward_abs_max = meta.get("reward_abs_max", 0.0)
+        if type(reward_abs_max) is not float or not 0.0 <= reward_abs_max < np.inf:
+            raise ValueError(
+                "`reward_abs_max` must be a finite float, at least 0. Received: "
+                f"reward_abs_max={reward_abs_max!r:.100}"
+            )
         try:
             for name in _RNGS:
                 getattr(self, name).bit_generator.state = meta[name]
@@ -165,7 +171,7 @@ class RunState:
         self.iteration = meta["iteration"]
         self.updates = meta["updates"]
         self.seed = meta["seed"]
-        self.reward_abs_max = float(meta.get("reward_abs_max", 0.0))
+        self.reward_abs_max = reward_abs_max
 
 
 def run(learner, replay, envs, settings, state):

@@ -147,6 +147,23 @@ def test_the_second_interrupt_is_raised_at_once():
             agent.fit(envs, env_steps=400, callbacks=[interrupt], **FIT)
 
 
+def test_an_interrupt_amid_an_update_is_not_hidden_by_a_state_that_is_gone(
+    monkeypatch,
+):
+    """JAX's state is, where it was donated to a step that never ended."""
+    with keras_dqn.make_envs(Echo, num_envs=2) as envs:
+        agent = make_agent(envs)
+        agent.build(envs)
+
+        def interrupt(batch):
+            monkeypatch.setattr(agent.learner, "sync_variables", lambda: 1 / 0)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(agent.learner, "update", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            agent.fit(envs, env_steps=80, **FIT)
+
+
 def test_nothing_is_traced_twice_in_a_run_with_evaluations():
     def look(agent, progress):
         if progress.iteration % 50 == 49:

@@ -210,10 +210,11 @@ def test_size_time_and_a_disk_that_is_too_small_are_said_first(tmp_path, monkeyp
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     run.saves.prepare(10**9)
     assert run.said == [
-        "Checkpoints: up to 1.00 GB each, 2 are kept; 5.00 GB of disk are free"
+        "Checkpoints: up to 1.00 GB each. The last 2 are kept, and the last exact one; "
+        "5.00 GB of disk are free"
     ]
     run.saves.prepare(7 * 10**9)
-    assert "can take 21.00 GB" in run.said[-1]
+    assert "can take 28.00 GB" in run.said[-1]
     run.save(1)
     assert run.said[-2].startswith("First checkpoint: 1") and "about" in run.said[-2]
     run.save(2)

@@ -222,6 +222,7 @@ BAD_JSON = {
     "twice": ('{"a": 1, "a": 2}', "the key 'a' is there twice"),
     "NaN": ('{"a": NaN}', "NaN is not a number"),
     "infinity": ('{"a": -Infinity}', "-Infinity is not a number"),
+    "too large for a float": ('{"a": 1e999}', "1e999 is not a number"),
     "deep": ("[" * 1_000_000, "nested too deep"),
     "deep objects": ('{"a":' * 1_000_000, "nested too deep"),
     "huge number": ("9" * 5000, "is not strict JSON"),

@@ -52,6 +52,31 @@ def test_going_back_leaves_the_other_branch_behind(tmp_path):
     assert new_store(tmp_path).load().meta["step"] == 110
 
 
+def test_one_that_is_found_damaged_as_soon_as_it_is_saved_replaces_none(
+    tmp_path, monkeypatch
+):
+    store = new_store(tmp_path)
+    save(store, 100)
+    for step in (110, 120):
+        save(store, step, exact=False)
+    rename = os.rename
+
+    def damaging(old, new):
+        rename(old, new)
+        newest = max((tmp_path / "segments").iterdir())
+        newest.write_bytes(bytes(len(newest.read_bytes())))
+
+    monkeypatch.setattr(os, "rename", damaging)
+    save(store, 130)
+    monkeypatch.undo()
+    kept = [f"checkpoint-{step:012d}" for step in (100, 110, 120, 130)]
+    assert names(tmp_path) == kept
+    assert new_store(tmp_path).load().meta["step"] == 120
+    assert new_store(tmp_path).load(is_exact).meta["step"] == 100
+    save(store, 140)  # exact, so that 100 is needed no more
+    assert names(tmp_path) == [*kept[2:], "checkpoint-000000000140"]
+
+
 def test_the_one_just_saved_is_never_the_one_removed(tmp_path):
     for step in (5000, 6000):
         save(new_store(tmp_path), step)

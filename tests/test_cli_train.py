@@ -140,6 +140,17 @@ def test_resume_refuses_to_become_another_run_and_says_what_differs(tmp_path, ca
     assert json.loads((out / "settings.json").read_text())["env_steps"] == 320
 
 
+def test_a_directory_that_cannot_be_looked_at_is_an_io_error(capsys):
+    assert command("--out", "x" * 300) == 74
+    text = capsys.readouterr().err
+    assert "File name too long" in text and "Traceback" not in text
+
+
+def test_resume_takes_no_smoke_for_its_settings_are_those_of_the_run(tmp_path, capsys):
+    assert command("--resume", "--smoke", "--out", str(tmp_path)) == 64
+    assert "--smoke" in capsys.readouterr().err
+
+
 def test_resume_without_a_run_is_an_input_error(tmp_path, capsys):
     assert command("--resume", "--out", str(tmp_path / "none")) == 74
     assert "settings.json" in capsys.readouterr().err

@@ -47,6 +47,12 @@ def test_flags_that_decide_how_frameworks_round_are_of_it(monkeypatch):
     assert "OMP_NUM_THREADS" not in made_with()
 
 
+@pytest.mark.parametrize("value", [5, "x", [5], [None], {"a": "b"}])
+def test_reasons_that_are_no_texts_are_refused(value):
+    with pytest.raises(ValueError, match="`inexact_because` must be a list of"):
+        resumed({**meta_of(), "inexact_because": value})
+
+
 def test_the_same_machine_at_a_due_checkpoint_goes_on_exactly():
     assert meta_of()["exact"] is True
     past, notes = resumed(meta_of())

@@ -1,6 +1,7 @@
 """What a resume promises is what the checkpoint says of itself, and it is said."""
 
 import json
+import shutil
 
 import pytest
 
@@ -109,6 +110,46 @@ def test_what_the_run_is_made_with_is_in_the_checkpoint(tmp_path):
         assert made_with[f"version of {name}"]
     assert made_with["device"] and made_with["usable CPUs"] >= 1
 
+    assert made_with["backend"] != "jax" or made_with["version of jaxlib"]
+
+
+def forge_meta(out, monkeypatch, **changes):
+    """As if the newest checkpoint had said so itself."""
+    load = checkpoint.Store.load
+
+    def forged(*args):
+        loaded = load(*args)
+        meta = {**loaded.meta, **changes}
+        if "run" in changes:
+            meta["run"] = {**loaded.meta["run"], **changes["run"]}
+        return loaded._replace(meta=meta)
+
+    monkeypatch.setattr(checkpoint.Store, "load", forged)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inexact_because": 5},
+        {"run": {"reward_abs_max": 10**400}},
+        {"run": {"reward_abs_max": "x"}},
+        {"run": {"reward_abs_max": -1.0}},
+        {"run": {"iteration": True}},
+        {"best_score": "9"},
+        {"made_with": 5},
+        {"settings": 5},
+    ],
+)
+def test_a_checkpoint_that_says_what_cannot_be_is_an_io_error_in_one_line(
+    tmp_path, capsys, monkeypatch, changes
+):
+    out = tmp_path / "run"
+    run_to(out, iteration=4)
+    forge_meta(out, monkeypatch, **changes)
+    assert train.main(["--resume", "--out", str(out)]) == 74
+    text = capsys.readouterr().err
+    assert "checkpoint-000000000032" in text and "Traceback" not in text
+
 
 def edit_settings(out, **changes):
     path = out / "settings.json"
@@ -135,6 +176,23 @@ def test_another_rom_is_refused_by_the_command(tmp_path, capsys, monkeypatch):
     rom["rom_md5"] = "1" * 32
     assert train.main(["--resume", "--out", str(out)]) == 74
     assert "ROM must be the one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("iteration", "witness"), [(10, "metrics.jsonl"), (3, "network.keras")]
+)
+def test_without_the_checkpoints_that_there_were_no_run_starts_anew(
+    tmp_path, capsys, iteration, witness
+):
+    out = tmp_path / "run"
+    run_to(out, iteration=iteration)
+    shutil.rmtree(out / "checkpoints")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert train.main(["--resume", "--out", str(out)]) == 74
+    assert f"{witness} is of a run that had saved one" in capsys.readouterr().err
+    assert before == {
+        path.name: path.read_bytes() for path in out.iterdir() if path.is_file()
+    }
 
 
 def test_exact_without_resume_is_a_wrong_use(capsys):

@@ -7,7 +7,7 @@ same order, so that two of them can be read side by side. Each offers:
   contract of that backend. `DoubleDQN` inherits it.
 - `Learner`: the same update, compiled, for a training loop.
 - `DeviceFrames`: frames on the device, which batches name by number.
-- `device_name()`: what it runs on.
+- `backend_versions()`, `device_name()`: what it is and runs on.
 """
 
 import keras
@@ -16,16 +16,19 @@ if keras.config.backend() == "tensorflow":
     from keras_dqn.backend.tensorflow import DeviceFrames
     from keras_dqn.backend.tensorflow import Learner
     from keras_dqn.backend.tensorflow import TrainStep
+    from keras_dqn.backend.tensorflow import backend_versions
     from keras_dqn.backend.tensorflow import device_name
 elif keras.config.backend() == "jax":
     from keras_dqn.backend.jax import DeviceFrames
     from keras_dqn.backend.jax import Learner
     from keras_dqn.backend.jax import TrainStep
+    from keras_dqn.backend.jax import backend_versions
     from keras_dqn.backend.jax import device_name
 elif keras.config.backend() == "torch":
     from keras_dqn.backend.torch import DeviceFrames
     from keras_dqn.backend.torch import Learner
     from keras_dqn.backend.torch import TrainStep
+    from keras_dqn.backend.torch import backend_versions
     from keras_dqn.backend.torch import device_name
 else:
     raise ImportError(
@@ -34,4 +37,4 @@ else:
         f"Received: KERAS_BACKEND={keras.config.backend()!r}"
     )
 
-__all__ = ["DeviceFrames", "Learner", "TrainStep", "device_name"]
+__all__ = ["DeviceFrames", "Learner", "TrainStep", "backend_versions", "device_name"]

@@ -9,6 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import jaxlib
 import keras
 
 from keras_dqn.backend.base import BaseLearner
@@ -249,6 +250,11 @@ def _merge(network, trainable, frozen):
 
 def _copies(values):
     return [jnp.copy(value) for value in values]
+
+
+def backend_versions():
+    """Returns the versions of the framework, by name."""
+    return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
 
 
 def device_name():

@@ -243,6 +243,11 @@ def _to_tensors(batch):
     return {key: tf.convert_to_tensor(value) for key, value in batch.items()}
 
 
+def backend_versions():
+    """Returns the versions of the framework, by name."""
+    return {"tensorflow": tf.__version__}
+
+
 def device_name():
     """Returns the device that the learner computes on, in words."""
     gpus = tf.config.list_physical_devices("GPU")

@@ -259,6 +259,11 @@ def _to_tensors(batch):
     return {key: ops.convert_to_tensor(value) for key, value in batch.items()}
 
 
+def backend_versions():
+    """Returns the versions of the framework, by name."""
+    return {"torch": torch.__version__}
+
+
 def device_name():
     """Returns the device that the learner computes on, in words."""
     device = ops.convert_to_tensor(0.0).device

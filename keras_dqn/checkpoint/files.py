@@ -7,6 +7,7 @@ that was expected; links, devices and pipes are refused before anything is read.
 
 import hashlib
 import json
+import math
 import os
 import stat
 
@@ -175,7 +176,10 @@ def read_json(path):
     data = b"".join(read_blocks(path, nbytes))
     try:
         return json.loads(
-            data.decode(), object_pairs_hook=_unique, parse_constant=_no_constant
+            data.decode(),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_finite,
         )
     except RecursionError:
         raise ValueError(f"{path.name} is nested too deep") from None
@@ -194,6 +198,11 @@ def _unique(pairs):
 
 def _no_constant(name):
     raise ValueError(f"{name} is not a number")
+
+
+def _finite(text):
+    value = float(text)
+    return value if math.isfinite(value) else _no_constant(text)
 
 
 def _open_ordinary(path, nbytes):

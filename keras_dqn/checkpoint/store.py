@@ -254,6 +254,8 @@ class Store:
 
     def _prune(self, final):
         """Removes what is neither `final`, nor good and new, nor precious."""
+        if final.name in self._bad:  # it replaces none
+            return
         good = 1
         has_precious = self._find_precious(final)
         for path in self._newest_first():

@@ -24,6 +24,7 @@ from keras_dqn.monitor import Monitors
 from keras_dqn.monitor import PlainConsole
 from keras_dqn.monitor import TensorBoard
 from keras_dqn.monitor import make_console
+from keras_dqn.monitor.jsonl import last_env_steps
 from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.replay import UniformReplay
 from keras_dqn.watchdog import Watchdog
@@ -275,20 +276,42 @@ class TrainingRun:
         }
         loaded = saves.load(is_wanted, limits)
         if loaded is None:
+            self._check_none_lost()
             monitors.resume(0)
             return "No checkpoint yet: the run starts anew"
         path, parts, meta, notes = loaded
         try:
             self._provenance.check(meta, self.settings, exact)
             self._take_over(state, parts, meta)
+            env_steps = state.iteration * self.settings.env_steps_per_iteration
+            is_due = training.is_checkpoint_due(self.settings, state)
+            changes = self._provenance.resume(meta, is_due, env_steps)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise checkpoint.CheckpointError(f"{path}: {error}") from None
-        env_steps = state.iteration * self.settings.env_steps_per_iteration
         monitors.resume(env_steps)
         notes.append(f"Loaded model: {path} at {env_steps} agent steps")
-        is_due = training.is_checkpoint_due(self.settings, state)
-        notes += self._provenance.resume(meta, is_due, env_steps)
-        return "\n".join(notes)
+        return "\n".join(notes + changes)
+
+    def _check_none_lost(self):
+        """A run without a checkpoint may start anew if it cannot have saved one.
+
+        One that is killed during its first save is such a run: the second save,
+        which is due an interval later, waits for the first.
+        """
+        settings, log = self.settings, self.out / "metrics.jsonl"
+        logged = last_env_steps(log)
+        second = 2 * settings.checkpoint_interval_iterations
+        if logged >= second * settings.env_steps_per_iteration:
+            witness = log.name
+        elif logged and self.network_path.exists():  # saved after a checkpoint
+            witness = self.network_path.name
+        else:
+            return
+        raise checkpoint.CheckpointError(
+            f"There is no checkpoint in {self.out / 'checkpoints'}, and {witness} is "
+            "of a run that had saved one, or could save none. Bring it back, or train "
+            "in a new directory"
+        )
 
     def _take_over(self, state, parts, meta):
         self.evaluations.load_meta(meta)

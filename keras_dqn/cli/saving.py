@@ -43,10 +43,10 @@ class RunCheckpoints:
         old = sum(f.stat().st_size for f in directory.rglob("*") if f.is_file())
         free = shutil.disk_usage(directory.parent).free
         self._say(
-            f"Checkpoints: up to {_size(nbytes)} each, {checkpoint.KEEP} are kept; "
-            f"{_size(free)} of disk are free"
+            f"Checkpoints: up to {_size(nbytes)} each. The last {checkpoint.KEEP} are "
+            f"kept, and the last exact one; {_size(free)} of disk are free"
         )
-        needed = (checkpoint.KEEP + 1) * nbytes
+        needed = (checkpoint.KEEP + 2) * nbytes  # with the one that is being written
         if needed > free + old:
             self._say(
                 f"Warning: while one is written they can take {_size(needed)}. Where "

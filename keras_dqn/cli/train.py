@@ -89,6 +89,11 @@ def _parse(argv, preset, prog, smoke):
     defaults = preset
     if seen.exact and not seen.resume:
         raise CommandError("--exact needs --resume", options.EXIT_USAGE)
+    if seen.resume and smoke is not None and seen.smoke:
+        raise CommandError(
+            "--smoke chooses the settings of a new run; --resume has those of its run",
+            options.EXIT_USAGE,
+        )
     if seen.resume:
         saved = _saved_settings(seen.out)
         defaults = saved.replace
@@ -179,8 +184,8 @@ def _check_same_run(old, new):
 def _run(settings, others):
     """Takes the run directory and runs in it. Returns the exit code."""
     _check_backend()
-    out = _run_directory(settings, others)
     try:
+        out = _run_directory(settings, others)
         lock = RunLock(out)
     except OSError as error:
         raise CommandError(str(error), EXIT_IO) from None

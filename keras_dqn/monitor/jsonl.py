@@ -145,6 +145,18 @@ def cut_off(path, env_steps):
             file.truncate(cut)
 
 
+def last_env_steps(path):
+    """Returns the last `env_steps` in a file that `JsonLines` wrote; 0 without any."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 2**16))
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return 0
+    return max(0, *(_read(line)[1] for line in lines[-3:]))
+
+
 def _read(line):
     """`type` and `env_steps` of a line; `(None, -1)` for one that is damaged."""
     try:
