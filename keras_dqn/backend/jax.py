@@ -123,6 +123,9 @@ class Learner(BaseLearner):
                 function if self.jit_compile is False else jax.jit(function, **options)
             )
 
+        # On a CPU, XLA runs the convolutions of a loop's body on one thread, and an
+        # unrolled loop is slower than its steps one by one.
+        self.is_fused = jax.default_backend() != "cpu"
         self._compiled_update = compiled(self._update_step, donate_argnums=0)
         self._compiled_update_many = compiled(self._update_many_steps, donate_argnums=0)
         self._compiled_q_values = compiled(self._q_values_step)
@@ -165,6 +168,12 @@ class Learner(BaseLearner):
         return outputs
 
     def _update_many(self, batches):
+        if not self.is_fused:  # nothing waits for a step before the last is sent
+            steps = [
+                self._update({key: x[k] for key, x in batches.items()})
+                for k in range(len(batches["actions"]))
+            ]
+            return [jnp.stack(outputs) for outputs in zip(*steps, strict=True)]
         outputs, self._state = self._compiled_update_many(
             self._state, self._frozen, self._target, self._tables(), batches
         )
@@ -191,9 +200,7 @@ class Learner(BaseLearner):
             outputs, state = self._gradient_step(state, frozen, target, batch)
             return state, outputs
 
-        # On a CPU, XLA runs the convolutions of a loop's body on one thread.
-        unroll = jax.default_backend() == "cpu"
-        state, outputs = jax.lax.scan(one_step, state, batches, unroll=unroll)
+        state, outputs = jax.lax.scan(one_step, state, batches)
         return outputs, state
 
     def _q_values_step(self, trainable, frozen, observations):
