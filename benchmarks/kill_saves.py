@@ -5,6 +5,7 @@ that was complete. With N kills and no failure, the rate of failures is below 3 
 (95 %). `--naive` shows that the test can fail: it writes the same files in place.
 
     python benchmarks/kill_saves.py --kills 200
+    python benchmarks/kill_saves.py --kills 3 --gigabytes 5    # a large replay
 """
 
 import argparse
@@ -26,11 +27,18 @@ from keras_dqn.checkpoint import ring as ring_module
 
 ROWS, COLUMNS, FRAME_BYTES = 4, 64, 2**12
 STEPS = 9  # written to the ring between two saves
+LONGEST_SECONDS = 0.1  # from one save's end to the kill; a save takes some tens of ms
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument(
+        "--gigabytes",
+        type=float,
+        help="of the ring, a quarter of which changes between saves; needs four times "
+        "as much memory (default: 1 MB)",
+    )
     parser.add_argument("--naive", action="store_true", help="write in place")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--directory", help="on the disk that is asked about")
@@ -40,6 +48,14 @@ def parse_arguments():
     if arguments.quick:
         arguments.kills = min(arguments.kills, 20)
     return arguments
+
+
+def enlarge(gigabytes):
+    """Makes the ring so large, and saves as slow."""
+    global COLUMNS, STEPS, LONGEST_SECONDS
+    COLUMNS = int(gigabytes * 1e9) // (ROWS * FRAME_BYTES)
+    STEPS = COLUMNS // 4 + 1
+    LONGEST_SECONDS = 1.5 * gigabytes
 
 
 def frames_at(time):
@@ -73,7 +89,8 @@ def check(loaded, number):
 
 def save_for_ever(directory, number, pipe, is_naive):
     """Goes on from the newest checkpoint, and tells of every save that is over."""
-    ring_module.SEGMENT_BYTES = ROWS * FRAME_BYTES * 8
+    if COLUMNS == 64:
+        ring_module.SEGMENT_BYTES = ROWS * FRAME_BYTES * 8
     store = checkpoint.Store(directory)
     if is_naive:
         os.fsync = lambda descriptor: None  # whoever writes in place forgets it, too
@@ -142,8 +159,8 @@ def run(arguments, directory):
     rng = random.Random(arguments.seed)
     began, number, failures, unfinished = time.monotonic(), 0, [], 0
     for kill in range(arguments.kills):
-        # A save takes some tens of milliseconds.
-        last = kill_once(directory, number, rng.uniform(0.0, 0.1), arguments.naive)
+        seconds = rng.uniform(0.0, LONGEST_SECONDS)
+        last = kill_once(directory, number, seconds, arguments.naive)
         found, fault = judge(directory, last)
         if fault:
             failures.append({"kill": kill, "fault": fault})
@@ -163,6 +180,8 @@ def run(arguments, directory):
 
 def main():
     arguments = parse_arguments()
+    if arguments.gigabytes:
+        enlarge(arguments.gigabytes)
     description = machine.describe()
     machine.print_description(description)
     with tempfile.TemporaryDirectory(dir=arguments.directory) as scratch:
