@@ -198,12 +198,12 @@ def main():
             if exponents:
                 title = f"frames of {frame_shape[0]} x {frame_shape[1]}"
                 figures[title] = report(frame_shape, exponents, arguments, peer)
+    timing.write_json(arguments.json, {"machine": description, "figures": figures})
     if arguments.plot:
         import plots  # only here: it needs matplotlib
 
         plots.save(plots.replay_lines(figures), arguments.plot)
         print(f"Wrote {arguments.plot}")
-    timing.write_json(arguments.json, {"machine": description, "figures": figures})
 
 
 if __name__ == "__main__":

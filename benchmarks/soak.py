@@ -115,6 +115,11 @@ def figures(samples):
             np.polyfit(seconds, columns["log_bytes"], 1)[0] * 3600.0 / 1e6
         ),
     }
+    found["rss_mb_by_tenths"] = [
+        float(np.median(part)) / 1e6
+        for part in np.array_split(columns["rss_bytes"], 10)
+        if len(part)
+    ]
     for name in COUNTS:
         found[name] = {
             "first half": int(columns[name][1 : half + 1].max()),
@@ -136,6 +141,8 @@ def print_tables(samples, found):
     print("\n| figure | value |\n| --- | --- |")
     print(f"| growth of RSS in the last half, MB/h | {found['rss_mb_per_hour']:.2f} |")
     print(f"| last quarter's RSS less the third's, MB | {found['rss_growth_mb']:.2f} |")
+    medians = ", ".join(f"{mb:.0f}" for mb in found["rss_mb_by_tenths"])
+    print(f"| medians of RSS over tenths of the run, MB | {medians} |")
     ratio = found["throughput_ratio"]
     print(f"| agent steps/s, last quarter to second quarter | {ratio:.3f} |")
     print(f"| checkpoints on disk, at most, MB | {found['checkpoint_mb']:.1f} |")

@@ -1,6 +1,9 @@
 """A replay that would not fit is refused before any of it is allocated."""
 
+import os
 import pathlib
+import platform
+import subprocess
 import sys
 
 import numpy as np
@@ -163,3 +166,42 @@ def test_memory_is_taken_only_as_the_replay_fills():
     replay.start(np.zeros((8, 4, 84, 84), np.uint8))
     assert replay.nbytes > 460e6
     assert resident() - before < 40e6
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from keras_dqn.replay import memory
+
+def step():  # as a gradient step does: megabytes in blocks that are not large
+    blocks = [np.ones(100_000, np.uint8) for _ in range(90)]
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+if sys.argv[1] == "keep":
+    memory.keep_freed()
+for _ in range(5):
+    step()
+before = faults()
+for _ in range(20):
+    step()
+print((faults() - before) / 20)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is about that one")
+def test_memory_that_was_freed_is_there_for_the_next_step():
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    faults = {
+        word: float(
+            subprocess.run(
+                [sys.executable, "-c", FAULTS, word],
+                env=environment,
+                capture_output=True,
+                check=True,
+            ).stdout
+        )
+        for word in ("keep", "return")
+    }
+    assert faults["keep"] < 10 < 1000 < faults["return"]

@@ -7,6 +7,8 @@ import numpy as np
 from keras import ops
 from keras.backend import standardize_dtype
 
+from keras_dqn.replay import memory
+
 BATCH_KEYS = (
     "observations",
     "actions",
@@ -73,6 +75,7 @@ class BaseLearner:
                 "calls `sync_target()`. Received: "
                 f"target_sync_updates={model.target_sync_updates}"
             )
+        memory.keep_freed()
         self.jit_compile = jit_compile
         self.model = model
         self.network = model.network
