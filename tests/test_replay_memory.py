@@ -173,8 +173,8 @@ import resource, sys
 import numpy as np
 from keras_dqn.replay import memory
 
-def step():  # as a gradient step does: megabytes in blocks that are not large
-    blocks = [np.ones(100_000, np.uint8) for _ in range(90)]
+def step():  # as a gradient step does, many megabytes in blocks that are not large
+    blocks = [np.ones(100_000, np.uint8) for _ in range(400)]
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
