@@ -70,6 +70,8 @@ _OF_LAYERS |= {"keras.src.models.functional", "keras.src.models.sequential"}
 # Under these keys of a configuration there may be layers and models, except in what
 # describes a call: there one would be made, weights and all, and forgotten.
 _PLACES = frozenset({"layers", "layer", "activation"})
+# What `zipfile`, `zlib`, h5py and Keras raise for damaged files; of a method of
+# compression that it does not know, `zipfile` says `NotImplementedError`.
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
     *(KeyError, TypeError, AttributeError, IndexError, OverflowError),
@@ -106,6 +108,11 @@ def check_network_file(path):
 
     Args:
         path: `pathlib.Path`.
+
+    Raises:
+        ValueError: If it is something else. The message says what.
+        MemoryError: If the weights would not fit into memory.
+        Exception: Of a damaged archive, what `zipfile` and `zlib` raise.
     """
     if path.suffix != ".keras" or not path.is_file():
         raise ValueError(f"The network must be a file `*.keras`. Received: {path}")
@@ -124,7 +131,7 @@ def check_network_file(path):
             raise ValueError(f"{path}: config.json: {error}") from None
         with archive.open("model.weights.h5") as file:
             stored = _check_weights(path, file)
-    described = _numbers_described(config)
+    described = _numbers_described(path, config)
     if described > stored:
         raise ValueError(
             f"{path}: the layers must have no more weights than the file. Received: "
@@ -132,7 +139,7 @@ def check_network_file(path):
         )
 
 
-def _numbers_described(config):
+def _numbers_described(path, config):
     """Counts the weights that a network would have. None of them is made.
 
     In Keras's stateless scope a variable is a shape. It would be made in the next
@@ -152,7 +159,7 @@ def _numbers_described(config):
     thread.start()
     thread.join()
     if isinstance(found[0], Exception):
-        raise ValueError(f"config.json: {found[0]}") from found[0]
+        raise ValueError(f"{path}: config.json: {found[0]}") from found[0]
     return found[0]
 
 

@@ -68,6 +68,15 @@ def test_both_trees_hold_and_draw_the_same_bits(tree_class, data, capacity):
 
 
 @pytest.mark.parametrize("tree_class", TREES)
+def test_one_value_may_be_written_to_many_leaves(tree_class):
+    trees = tree_class(2000, compiled=True), tree_class(2000)
+    for tree in trees:
+        tree.set(np.array([3, 1999, 700]), 0.25)
+    assert trees[0].total == 0.75
+    assert_equal_trees(*trees)
+
+
+@pytest.mark.parametrize("tree_class", TREES)
 def test_points_that_rounding_puts_behind_their_block_are_found_in_it(tree_class):
     """Of sums in another order, so that a node is more than its children's sum."""
     tree, other = tree_class(2000, compiled=True), tree_class(2000)

@@ -294,6 +294,8 @@ class Replay:
             )
         return spec
 
+    is_compiled = False  # whether Numba compiled its trees
+
     # What a subclass decides. It has at least `_draw`.
 
     _priority_nbytes_each = 0  # per transition

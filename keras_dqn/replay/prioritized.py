@@ -74,7 +74,6 @@ class PrioritizedReplay(Replay):
                 f"Received: compiled={compiled!r}"
             )
         self.compiled = compiled
-        self.is_compiled = False
         self.max_priority = 1.0
 
     def update_priorities(self, ids, td_errors):

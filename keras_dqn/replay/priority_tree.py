@@ -71,7 +71,8 @@ class PriorityTree(SumTree):
 
     def set(self, where, values):
         """See `SegmentTree.set`."""
-        if self._walks is None or self._minima is None or isinstance(where, slice):
+        is_plain = isinstance(where, np.ndarray) and isinstance(values, np.ndarray)
+        if self._walks is None or self._minima is None or not is_plain:
             super().set(where, values)
         else:
             # Minima are padded to whole blocks, as their nodes are.
