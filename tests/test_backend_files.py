@@ -17,6 +17,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 # function; PyTorch compiles what is written eagerly, with more care.
 ONLY_JAX = {
     "_copies",
+    "_cpu_compiler_options",
     "_merge",
     "Learner._gradient_step",
     "TrainStep._online_call",
@@ -24,7 +25,7 @@ ONLY_JAX = {
     "TrainStep._split",
     "TrainStep._target_call",
 }
-NOT_JAX = {"_to_tensors", "TrainStep._apply"}
+NOT_JAX = {"_to_tensors"}
 NOT_TORCH = {
     "Learner._update_many_steps",
     "Learner._inspect_step",
@@ -41,8 +42,10 @@ ONLY_TENSORFLOW = {
     "_FusedAdam",
     "_FusedAdam.__init__",
     "_FusedAdam.apply",
+    "_FusedAdam.clipped",
     "_FusedAdam.like",
     "_frames_last",
+    "_sum_of_squares",
 }
 
 

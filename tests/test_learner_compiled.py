@@ -49,6 +49,43 @@ def test_the_compiled_step_is_the_same_step():
     assert counts["update"] == counts["q_values"] == int(HAS_COMPILER)
 
 
+@pytest.fixture(params=["unknown", "chosen by the user"])
+def options(request, monkeypatch):
+    """JAX alone gives its compiler options: here, one that knows none of them."""
+    if keras.config.backend() != "jax":
+        yield
+        return
+    import jax
+
+    from keras_dqn.backend.jax import _cpu_compiler_options
+
+    flag = "xla_cpu_experimental_ynn_fusion_type"
+    if request.param == "chosen by the user":
+        monkeypatch.setenv("XLA_FLAGS", f"--{flag}=LIBRARY_FUSION_TYPE_DOT")
+    jit = jax.jit
+
+    def jit_without_options(function, compiler_options=None, **arguments):
+        if compiler_options:
+            assert request.param == "unknown"
+            raise jax.errors.JaxRuntimeError(f"No such compile option: '{flag}'")
+        return jit(function, **arguments)
+
+    monkeypatch.setattr(jax, "jit", jit_without_options)
+    _cpu_compiler_options.cache_clear()
+    yield
+    _cpu_compiler_options.cache_clear()
+
+
+@pytest.mark.usefixtures("options")
+def test_a_compiler_that_must_do_without_its_options_does_the_same_step():
+    compiled = Learner(tiny.model(), jit_compile=COMPILED)
+    plain = Learner(tiny.model(), jit_compile=False)
+    for batch in tiny.batches(2):
+        found, expected = compiled.update(batch), plain.update(batch)
+        np.testing.assert_allclose(found.td_errors, expected.td_errors, atol=1e-5)
+    assert compiled.trace_counts["update"] == int(HAS_COMPILER)
+
+
 def test_two_compiled_learners_are_not_confused():
     first = Learner(tiny.model(tiny.adam(clipnorm=0.5)), jit_compile=COMPILED)
     second = Learner(tiny.model(tiny.adam(clipnorm=0.1), seed=1), jit_compile=COMPILED)

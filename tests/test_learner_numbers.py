@@ -24,6 +24,16 @@ POISONS = [
 ]
 
 
+@pytest.fixture(params=["as it is", "as on an accelerator"])
+def hardware(request, monkeypatch):
+    """JAX alone does otherwise on a CPU than elsewhere."""
+    if request.param == "as on an accelerator" and keras.config.backend() == "jax":
+        import jax
+
+        monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+
+
+@pytest.mark.usefixtures("hardware")
 @pytest.mark.parametrize(("key", "value", "said"), POISONS)
 def test_a_step_that_is_not_finite_moves_nothing(key, value, said):
     learner = tiny.learner()
@@ -42,6 +52,7 @@ def test_a_step_that_is_not_finite_moves_nothing(key, value, said):
     np.testing.assert_allclose(found.td_errors, expected.td_errors, atol=1e-6)
 
 
+@pytest.mark.usefixtures("hardware")
 def test_of_several_steps_the_finite_ones_are_taken():
     learner, clean = tiny.learner(), tiny.learner()
     clean.update(tiny.batch(1))

@@ -5,6 +5,8 @@ at every step costs more than a small network's step, so a learner keeps the
 arrays itself, and puts them back into the boxes when somebody will look.
 """
 
+import functools
+import os
 from functools import partial
 
 import jax
@@ -46,10 +48,20 @@ class TrainStep(keras.Model):
 
         gradients, outputs = jax.grad(scaled_loss, has_aux=True)(trainable)
         is_finite = self.is_finite(outputs[0], gradients)
-        before = (trainable, slots)
-        after = self.optimizer.stateless_apply(slots, gradients, trainable)
-        state = jax.tree.map(partial(jnp.where, is_finite), tuple(after), before)
+        state = self._apply(gradients, (trainable, slots), is_finite)
         return (*outputs, is_finite), state
+
+    def _apply(self, gradients, before, is_finite):
+        """Lets the optimizer move the weights, but not by NaN or infinity."""
+        trainable, slots = before
+
+        def after():
+            return tuple(self.optimizer.stateless_apply(slots, gradients, trainable))
+
+        if jax.default_backend() == "cpu":  # a choice would copy all of `before`
+            return jax.lax.cond(is_finite, after, lambda: before)
+        # A branch would wait for the device.
+        return jax.tree.map(partial(jnp.where, is_finite), after(), before)
 
     def train_step(self, state, batch):
         """One gradient step of `fit`. Returns the logs and the new state."""
@@ -75,6 +87,10 @@ class TrainStep(keras.Model):
         loss, (td_errors, q_values) = self.loss_of(online, batch, targets)
         logs, metrics = self._logs(metrics, loss, td_errors, q_values)
         return logs, (trainable, non_trainable, metrics)
+
+    def sum_of_squares(self, gradient):
+        """Returns the float32 sum of a gradient's squared elements."""
+        return jnp.sum(jnp.square(gradient.astype("float32")))
 
     def frames_last(self, observations):
         """Turns `(batch, frames, ...)` into `(batch, ..., frames)`."""
@@ -118,14 +134,17 @@ class Learner(BaseLearner):
     __doc__ = BaseLearner.__doc__
 
     def _build(self):
-        def compiled(function, **options):
-            return (
-                function if self.jit_compile is False else jax.jit(function, **options)
-            )
+        is_cpu = jax.default_backend() == "cpu"
+        options = _cpu_compiler_options() if is_cpu else {}
+
+        def compiled(function, **arguments):
+            if self.jit_compile is False:
+                return function
+            return jax.jit(function, compiler_options=options, **arguments)
 
         # On a CPU, XLA runs the convolutions of a loop's body on one thread, and an
         # unrolled loop is slower than its steps one by one.
-        self.is_fused = jax.default_backend() != "cpu"
+        self.is_fused = not is_cpu
         self._compiled_update = compiled(self._update_step, donate_argnums=0)
         self._compiled_update_many = compiled(self._update_many_steps, donate_argnums=0)
         self._compiled_q_values = compiled(self._q_values_step)
@@ -219,6 +238,25 @@ class Learner(BaseLearner):
     def _gradient_step(self, state, frozen, target, batch):
         trainable, slots = state
         return self.model.gradient_step((trainable, frozen, target, slots), batch)
+
+
+@functools.cache
+def _cpu_compiler_options():
+    """Returns XLA's options for a CPU; none where this XLA does not know them.
+
+    By default XLA hands single convolutions to YNNPACK, where they take up to twice
+    the time of its own. Of what YNNPACK can do, only sums are left to it. Whoever
+    has set that flag has chosen.
+    """
+    flag = "xla_cpu_experimental_ynn_fusion_type"
+    options = {flag: "LIBRARY_FUSION_TYPE_REDUCE"}
+    if flag in os.environ.get("XLA_FLAGS", ""):
+        return {}
+    try:
+        jax.jit(lambda x: x + 1, compiler_options=options)(0)
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return options
 
 
 class DeviceFrames(BaseDeviceFrames):
