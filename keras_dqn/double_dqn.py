@@ -155,7 +155,7 @@ class DoubleDQN(TrainStep):
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             return ops.isfinite(loss)
         # Squared, as clipping by norm does: the compiler sums once for both.
-        sums = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients]
+        sums = [self.sum_of_squares(gradient) for gradient in gradients]
         return ops.all(ops.isfinite(ops.stack([loss, *sums])))
 
     def get_config(self):

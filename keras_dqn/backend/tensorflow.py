@@ -17,15 +17,17 @@ class TrainStep(keras.Model):
             Loss, TD errors, Q(s, a), and whether loss and gradients are finite.
             If not, nothing moved.
         """
-        targets = self.targets(self.network, self.target_network, batch)
         variables = self.network.trainable_variables
-        with tf.GradientTape() as tape:
-            loss, (td_errors, q_values) = self.loss_of(self.network, batch, targets)
-            scaled_loss = self.optimizer.scale_loss(loss)
+        # Read once: mixed precision then casts them once for both passes.
+        values = [tf.convert_to_tensor(variable.value) for variable in variables]
+        with keras.StatelessScope(zip(variables, values, strict=True)):
+            targets = self.targets(self.network, self.target_network, batch)
+            with tf.GradientTape() as tape:
+                tape.watch(values)
+                loss, (td_errors, q_values) = self.loss_of(self.network, batch, targets)
+                scaled_loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(
-            scaled_loss,
-            [variable.value for variable in variables],
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            scaled_loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         # Sparse ones (of an Embedding) become dense.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
@@ -37,9 +39,11 @@ class TrainStep(keras.Model):
         """Lets the optimizer move the variables, but not by NaN or infinity."""
         if not self.optimizer.built:  # variables cannot be made in a branch
             self.optimizer.build(variables)
-        adam = _FusedAdam.like(self.optimizer, variables)
-        apply = self.optimizer.apply if adam is None else adam.apply
-        tf.cond(is_finite, lambda: apply(gradients, variables), lambda: None)
+        optimizer = self.optimizer
+        adam = _FusedAdam.like(optimizer, variables)
+        if adam is not None:
+            optimizer, gradients = adam, adam.clipped(gradients)
+        tf.cond(is_finite, lambda: optimizer.apply(gradients, variables), lambda: None)
 
     def train_step(self, batch):
         """One gradient step of `fit`. Returns the logs."""
@@ -54,6 +58,10 @@ class TrainStep(keras.Model):
         targets = self.targets(self.network, self.target_network, batch)
         loss, (td_errors, q_values) = self.loss_of(self.network, batch, targets)
         return self._logs(loss, td_errors, q_values)
+
+    def sum_of_squares(self, gradient):
+        """Returns the float32 sum of a gradient's squared elements."""
+        return _sum_of_squares(gradient)
 
     def frames_last(self, observations):
         """Turns `(batch, frames, ...)` into `(batch, ..., frames)`."""
@@ -149,6 +157,10 @@ def _frames_last(observations):
     return tf.transpose(observations, [0, *range(2, observations.shape.rank), 1])
 
 
+def _sum_of_squares(gradient):
+    return 2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32))  # stores no squares
+
+
 class _FusedAdam:
     """Keras's Adam with each variable's step in one of TensorFlow's kernels.
 
@@ -182,17 +194,31 @@ class _FusedAdam:
         self._optimizer = optimizer
         self._slots = slots
 
+    def clipped(self, gradients):
+        """Returns the gradients, each no longer than the optimizer's `clipnorm`."""
+        longest = self._optimizer.clipnorm
+        if not longest or longest <= 0:
+            return gradients
+        # The sums are those that `is_finite` takes, and are taken once.
+        norms = [tf.sqrt(_sum_of_squares(gradient)) for gradient in gradients]
+
+        def scaled():
+            return [
+                gradient * (longest / tf.maximum(norm, longest))
+                for gradient, norm in zip(gradients, norms, strict=True)
+            ]
+
+        # Mostly none is too long; a product with 1 would pass over all weights.
+        is_long = tf.reduce_any(tf.stack(norms) > longest)
+        return tf.cond(is_long, scaled, lambda: list(gradients))
+
     def apply(self, gradients, variables):
-        """As `keras.optimizers.Adam.apply`."""
+        """As `keras.optimizers.Adam.apply`, for gradients that are `clipped`."""
         adam = self._optimizer
         step = tf.cast(adam.iterations.value + 1, tf.float32)
         for gradient, variable, (momentum, velocity) in zip(
             gradients, variables, self._slots, strict=True
         ):
-            if adam.clipnorm and adam.clipnorm > 0:
-                # The sum is the one that `is_finite` takes, and is taken once.
-                norm = tf.sqrt(tf.reduce_sum(tf.square(gradient)))
-                gradient *= adam.clipnorm / tf.maximum(norm, adam.clipnorm)
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.value.handle,
                 m=momentum.value.handle,

@@ -74,6 +74,10 @@ class TrainStep(keras.Model):
             loss, (td_errors, q_values) = self.loss_of(self.network, batch, targets)
         return self._logs(loss, td_errors, q_values)
 
+    def sum_of_squares(self, gradient):
+        """Returns the float32 sum of a gradient's squared elements."""
+        return torch.sum(torch.square(gradient.float()))
+
     def frames_last(self, observations):
         """Turns `(batch, frames, ...)` into `(batch, ..., frames)`."""
         return torch.moveaxis(observations, 1, -1)
