@@ -3,9 +3,13 @@
 As `native/tensorflow.py` and `native/torch.py`: same names in the same order.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from keras_dqn.backend.jax import _cpu_compiler_options
 
 STRIDES = {"conv1": 4, "conv2": 2, "conv3": 1}
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -17,12 +21,13 @@ class NativeStep:
     Args:
         weights: Dictionary, layer name to `(kernel, bias)`, NumPy arrays as the
             Keras layers have them.
-        variant: `"jit"`, or `"jit, matmul"`: convolutions as products of
-            matrices, which XLA's CPU compiler knows better.
+        variant: `"jit"`; `"jit, options"`: with the compiler's options that
+            keras_dqn gives it on a CPU; or `"jit, matmul"`: convolutions as
+            products of matrices.
         learning_rate, epsilon, clipnorm, delta: Floats.
     """
 
-    variants = ("jit", "jit, matmul")
+    variants = ("jit", "jit, options", "jit, matmul")
 
     def __init__(
         self,
@@ -40,8 +45,10 @@ class NativeStep:
         zeros = jax.tree.map(jnp.zeros_like, online)
         self.target = jax.tree.map(jnp.copy, online)
         self.state = (online, zeros, jax.tree.map(jnp.copy, zeros), jnp.zeros(()))
-        self._update = jax.jit(self._step, donate_argnums=0)
-        self._q_values = jax.jit(lambda w, x: self._forward(w, _image(x)))
+        options = _cpu_compiler_options() if "options" in variant else {}
+        jit = partial(jax.jit, compiler_options=options)
+        self._update = jit(self._step, donate_argnums=0)
+        self._q_values = jit(lambda w, x: self._forward(w, _image(x)))
 
     def update(self, batch):
         """Takes one step. Returns the TD errors, `(batch,)` NumPy."""
