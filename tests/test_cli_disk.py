@@ -55,6 +55,26 @@ def test_training_goes_on_after_a_save_that_failed(tmp_path, capsys, full_disk):
     assert saved == ["000000000012", "000000000048"]
 
 
+def test_without_a_console_failed_saves_are_said_all_the_same(
+    tmp_path, capsys, full_disk, monkeypatch
+):
+    from keras_dqn.cli.run import TrainingRun
+
+    full_disk += [2, 3]
+
+    def full(run, path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with registered(CountingEnv), monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "_save_network", full)
+        flags = ["--console", "none", "--evaluation-interval-iterations", "5"]
+        assert run(tmp_path / "run", *flags) == 74  # the last network cannot be saved
+    captured = capsys.readouterr()
+    assert captured.err.count("Could not save a checkpoint: ") == 2
+    assert captured.err.count("Could not save best.keras: ") == 2
+    assert "Could not" not in captured.out
+
+
 def test_after_three_failures_in_a_row_the_run_ends_with_what_was_saved_before(
     tmp_path, capsys, full_disk
 ):

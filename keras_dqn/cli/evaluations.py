@@ -15,15 +15,17 @@ class Evaluations:
             `Evaluation`, or `None` if a request to stop broke it off.
         save_best: Function that saves the network as the best so far.
         say: Function that shows a line of text.
+        alarm: The same, for a best network that cannot be saved. By default `say`.
 
     Attributes:
         is_solved: Boolean, whether the last evaluation was good enough to stop.
     """
 
-    def __init__(self, settings, play, save_best, say):
+    def __init__(self, settings, play, save_best, say, alarm=None):
         self._interval = settings.evaluation_interval_iterations
         self._stop_at_score = settings.stop_at_score
-        self._play, self._save_best, self._say = play, save_best, say
+        self._play, self._save_best = play, save_best
+        self._say, self._alarm = say, alarm or say
         self._best_score = None  # the mean of the best one
         self._last_score = None
         self._pending = None  # agent steps at which one was broken off
@@ -63,7 +65,7 @@ class Evaluations:
                 self._save_best()
                 self._best_score = result.mean
             except OSError as error:  # the training goes on, and with it the old file
-                self._say(f"Could not save best.keras: {error}")
+                self._alarm(f"Could not save best.keras: {error}")
         return self.is_solved
 
     def to_meta(self):

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import sys
 
 import keras
 import numpy as np
@@ -147,7 +148,10 @@ class TrainingRun:
                 f"Warning: {lock.taken_over} had this directory, and is gone without "
                 "having ended its run"
             )
-        saves = RunCheckpoints(self.out / "checkpoints", monitors.message)
+        # What went wrong is said in any case.
+        is_quiet = console == "none"
+        alarm = PlainConsole(sys.stderr).message if is_quiet else monitors.message
+        saves = RunCheckpoints(self.out / "checkpoints", monitors.message, alarm)
         if not resume and not saves.is_empty():
             raise checkpoint.CheckpointError(
                 f"{self.out} holds the checkpoints of another run. Resume it, or "
@@ -158,6 +162,7 @@ class TrainingRun:
             self.evaluate,
             lambda: self._save_network(self.out / "best.keras"),
             monitors.message,
+            alarm,
         )
         loaded = self._load(saves, state, monitors, exact) if resume else None
         self._write_settings()

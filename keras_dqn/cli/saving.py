@@ -14,16 +14,17 @@ class RunCheckpoints:
     Args:
         directory: `pathlib.Path` of the checkpoints.
         say: Function that shows a line of text.
+        alarm: The same, for saves that failed. By default `say`.
 
     Attributes:
         newest: Integer, agent steps of the last checkpoint that was saved here, or
             `None`.
     """
 
-    def __init__(self, directory, say):
+    def __init__(self, directory, say, alarm=None):
         # The last one to go on from exactly stays, whatever was saved since.
         self._store = checkpoint.Store(directory, lambda meta: meta.get("exact"))
-        self._say = say
+        self._say, self._alarm = say, alarm or say
         self.newest = None
         self._saving = None
         self._saving_at = None  # agent steps
@@ -105,7 +106,7 @@ class RunCheckpoints:
 
         Failures are said, and no more: what was saved before is all there is.
         """
-        self._say = say
+        self._say = self._alarm = say
         try:
             self._finish()
         except checkpoint.CheckpointError as error:
@@ -133,7 +134,7 @@ class RunCheckpoints:
         except OSError as error:  # training goes on; what was saved before stays
             self._saving = None
             self._failures += 1
-            self._say(f"Could not save a checkpoint: {error}")
+            self._alarm(f"Could not save a checkpoint: {error}")
             if self._failures >= MOST_FAILURES:
                 raise checkpoint.CheckpointError(
                     f"{self._failures} checkpoints in a row could not be saved. The "
@@ -147,7 +148,7 @@ class RunCheckpoints:
             self._failures, self.newest = 0, self._saving_at
             self._say(f"Saved model: {path}")
             for note in notes:
-                self._say(f"Warning: {note}")
+                self._alarm(f"Warning: {note}")
 
     def _announce(self):
         self._saving.make_way(1)

@@ -138,7 +138,8 @@ def _add_run_options(parser, smoke):
         "--console",
         choices=["auto", "live", "plain", "none"],
         default="auto",
-        help="a live panel, plain lines, or nothing; auto: a panel on a terminal",
+        help="a live panel, plain lines, or nothing but failures; auto: a panel on a "
+        "terminal",
     )
     parser.add_argument(
         "--tensorboard", action="store_true", help="write event files into --out"
