@@ -49,9 +49,9 @@ def test_the_compiled_step_is_the_same_step():
     assert counts["update"] == counts["q_values"] == int(HAS_COMPILER)
 
 
-@pytest.fixture(params=["unknown", "chosen by the user"])
+@pytest.fixture(params=["known", "unknown", "chosen by the user"])
 def options(request, monkeypatch):
-    """JAX alone gives its compiler options: here, one that knows none of them."""
+    """Of JAX's compiler, to which alone any are given: it gets them if it may."""
     if keras.config.backend() != "jax":
         yield
         return
@@ -62,22 +62,25 @@ def options(request, monkeypatch):
     flag = "xla_cpu_experimental_ynn_fusion_type"
     if request.param == "chosen by the user":
         monkeypatch.setenv("XLA_FLAGS", f"--{flag}=LIBRARY_FUSION_TYPE_DOT")
-    jit = jax.jit
+    jit, given = jax.jit, []
 
-    def jit_without_options(function, compiler_options=None, **arguments):
-        if compiler_options:
-            assert request.param == "unknown"
+    def noting_jit(function, compiler_options=None, **arguments):
+        if compiler_options and request.param == "unknown":
             raise jax.errors.JaxRuntimeError(f"No such compile option: '{flag}'")
-        return jit(function, **arguments)
+        given.append(compiler_options or {})
+        return jit(function, compiler_options=compiler_options, **arguments)
 
-    monkeypatch.setattr(jax, "jit", jit_without_options)
+    monkeypatch.setattr(jax, "jit", noting_jit)
     _cpu_compiler_options.cache_clear()
     yield
     _cpu_compiler_options.cache_clear()
+    assert len(given) >= 4  # a learner's functions
+    of_learner = {flag in each for each in given[-4:]}
+    assert of_learner == {request.param == "known"}
 
 
 @pytest.mark.usefixtures("options")
-def test_a_compiler_that_must_do_without_its_options_does_the_same_step():
+def test_with_and_without_its_options_a_compiler_does_the_same_step():
     compiled = Learner(tiny.model(), jit_compile=COMPILED)
     plain = Learner(tiny.model(), jit_compile=False)
     for batch in tiny.batches(2):

@@ -208,7 +208,7 @@ class _FusedAdam:
                 for gradient, norm in zip(gradients, norms, strict=True)
             ]
 
-        # Mostly none is too long; a product with 1 would pass over all weights.
+        # Where none is too long, a product with 1 would pass over all weights.
         is_long = tf.reduce_any(tf.stack(norms) > longest)
         return tf.cond(is_long, scaled, lambda: list(gradients))
 
