@@ -8,7 +8,6 @@ import keras
 import keras_dqn
 from keras_dqn import evaluation
 from keras_dqn import presets
-from keras_dqn import signals
 from keras_dqn import training
 from keras_dqn.backend import DeviceFrames
 from keras_dqn.backend import Learner
@@ -24,6 +23,7 @@ from keras_dqn.monitor import RunInfo
 from keras_dqn.monitor import make_console
 from keras_dqn.progress import q_warning
 from keras_dqn.replay import PrioritizedReplay
+from keras_dqn.system import signals
 
 # Fields of `Settings` that `fit` takes; the others belong to an object.
 FIT_FIELDS = (

@@ -10,7 +10,7 @@ import os
 import platform
 
 from keras_dqn.config import Settings
-from keras_dqn.envs.cpus import usable_cpus
+from keras_dqn.system.cpus import usable_cpus
 
 # What a resumed run may change. Anything else would make it another run.
 CHANGEABLE = frozenset(

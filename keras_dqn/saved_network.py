@@ -15,7 +15,7 @@ import zlib
 import h5py
 import keras
 
-from keras_dqn.replay import memory
+from keras_dqn.system import memory
 
 LARGEST_CONFIG_BYTES = 2**24
 MOST_SHRUNK = 100  # times; Keras does not compress at all

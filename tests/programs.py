@@ -12,8 +12,8 @@ import sys
 import gymnasium
 
 from keras_dqn import envs
-from keras_dqn import signals
-from keras_dqn import watchdog
+from keras_dqn.system import signals
+from keras_dqn.system import watchdog
 from tests import toys
 
 

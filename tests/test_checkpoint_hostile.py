@@ -14,8 +14,8 @@ import pytest
 from hypothesis import strategies as st
 
 from keras_dqn import checkpoint
-from keras_dqn.checkpoint import files
 from keras_dqn.checkpoint import manifest
+from keras_dqn.system import files
 from tests import vault
 
 pytestmark = pytest.mark.numpy

@@ -10,8 +10,8 @@ import textwrap
 import pytest
 
 from keras_dqn import checkpoint
-from keras_dqn.checkpoint import files
 from keras_dqn.cli import train
+from keras_dqn.system import files
 from tests.test_cli_faults import registered
 from tests.test_cli_faults import run
 from tests.toys import CountingEnv

@@ -17,9 +17,9 @@ import pytest
 
 from keras_dqn import checkpoint
 from keras_dqn import evaluation
-from keras_dqn import signals
 from keras_dqn.cli import train
-from keras_dqn.watchdog import Watchdog
+from keras_dqn.system import signals
+from keras_dqn.system.watchdog import Watchdog
 from tests import toys
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -12,7 +12,7 @@ import keras
 import pytest
 
 from keras_dqn.cli import train
-from keras_dqn.exit_codes import MEANINGS
+from keras_dqn.system.exit_codes import MEANINGS
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMOKE = {

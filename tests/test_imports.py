@@ -32,7 +32,6 @@ LAYERS = {
         "monitor",
         "provenance",
         "saved_network",
-        "watchdog",
     ),
     "trained": ("double_dqn",),
     "compiled": ("backend",),
@@ -40,15 +39,14 @@ LAYERS = {
     "settings": ("config",),
     "ground": (
         "envs",
-        "exit_codes",
         "exploration",
         "losses",
         "models",
         "progress",
         "replay",
         "schedules",
-        "signals",
     ),
+    "bottom": ("system",),
 }
 # Everything else needs no Keras, and an environment without it tests it.
 NEED_KERAS = {"agent", "backend", "cli/run", "double_dqn", "losses", "models"}

@@ -13,7 +13,7 @@ from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.replay import UniformReplay
 from keras_dqn.replay import available_bytes
 from keras_dqn.replay import check_fits
-from keras_dqn.replay import memory
+from keras_dqn.system import memory
 
 pytestmark = pytest.mark.numpy
 
@@ -171,7 +171,7 @@ def test_memory_is_taken_only_as_the_replay_fills():
 FAULTS = """
 import resource, sys
 import numpy as np
-from keras_dqn.replay import memory
+from keras_dqn.system import memory
 
 def step():  # as a gradient step does, many megabytes in blocks that are not large
     blocks = [np.ones(100_000, np.uint8) for _ in range(400)]

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from keras_dqn import signals
+from keras_dqn.system import signals
 
 pytestmark = pytest.mark.numpy
 

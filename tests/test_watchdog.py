@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from keras_dqn import watchdog
 from keras_dqn.envs import make_envs
-from keras_dqn.watchdog import Watchdog
+from keras_dqn.system import watchdog
+from keras_dqn.system.watchdog import Watchdog
 from tests.toys import CountingEnv
 
 pytestmark = pytest.mark.numpy

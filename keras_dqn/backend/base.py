@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 from keras.backend import standardize_dtype
 
-from keras_dqn.replay import memory
+from keras_dqn.system import memory
 
 BATCH_KEYS = (
     "observations",

@@ -18,7 +18,6 @@ Nothing is pickled or compressed: the size of a file is that of its arrays, so t
 nothing is allocated before sizes, shapes and dtypes are known to be right.
 """
 
-from keras_dqn.checkpoint.lock import RunLock
 from keras_dqn.checkpoint.ring import Ring
 from keras_dqn.checkpoint.ring import SavedRing
 from keras_dqn.checkpoint.saving import CheckpointError
@@ -26,6 +25,7 @@ from keras_dqn.checkpoint.saving import Saving
 from keras_dqn.checkpoint.store import KEEP
 from keras_dqn.checkpoint.store import Loaded
 from keras_dqn.checkpoint.store import Store
+from keras_dqn.system.lock import RunLock
 
 __all__ = [
     "KEEP",

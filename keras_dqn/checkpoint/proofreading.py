@@ -5,7 +5,7 @@ checkpoint. Were it damaged on the disk, all of them would be lost. So every sav
 ends with a look at some of those files: what is damaged, the next save writes anew.
 """
 
-from keras_dqn.checkpoint import files
+from keras_dqn.system import files
 
 NBYTES_PER_SAVE = 2**30
 

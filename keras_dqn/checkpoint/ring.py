@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from keras_dqn.checkpoint import files
 from keras_dqn.checkpoint import manifest
+from keras_dqn.system import files
 
 SEGMENT_BYTES = 2**25
 

@@ -6,9 +6,9 @@ import shutil
 import threading
 import time
 
-from keras_dqn.checkpoint import files
 from keras_dqn.checkpoint import manifest
 from keras_dqn.checkpoint import ring as rings
+from keras_dqn.system import files
 
 
 class CheckpointError(OSError):

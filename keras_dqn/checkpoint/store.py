@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_dqn.checkpoint import files
 from keras_dqn.checkpoint import manifest
 from keras_dqn.checkpoint.proofreading import Proofreader
 from keras_dqn.checkpoint.ring import Ring
 from keras_dqn.checkpoint.ring import SavedRing
 from keras_dqn.checkpoint.saving import CheckpointError
 from keras_dqn.checkpoint.saving import Saving
-from keras_dqn.replay import memory
+from keras_dqn.system import files
+from keras_dqn.system import memory
 
 KEEP = 2  # good checkpoints that stay
 _LOG = logging.getLogger(__name__)

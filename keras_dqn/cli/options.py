@@ -16,8 +16,8 @@ from keras_dqn import presets
 from keras_dqn.config import FIELDS
 from keras_dqn.config import SettingsError
 from keras_dqn.config import nearest
-from keras_dqn.exit_codes import EXIT_CONFIG
-from keras_dqn.exit_codes import EXIT_USAGE
+from keras_dqn.system.exit_codes import EXIT_CONFIG
+from keras_dqn.system.exit_codes import EXIT_USAGE
 
 _NUMBER = re.compile(
     r"(?P<digits>[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d+))"

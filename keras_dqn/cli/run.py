@@ -11,10 +11,8 @@ import numpy as np
 from keras_dqn import checkpoint
 from keras_dqn import models
 from keras_dqn import provenance
-from keras_dqn import signals
 from keras_dqn import training
 from keras_dqn.agent import DQNAgent
-from keras_dqn.checkpoint import files
 from keras_dqn.cli.evaluations import Evaluations
 from keras_dqn.cli.saving import RunCheckpoints
 from keras_dqn.envs import is_atari
@@ -28,7 +26,9 @@ from keras_dqn.monitor import make_console
 from keras_dqn.monitor.jsonl import last_env_steps
 from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.replay import UniformReplay
-from keras_dqn.watchdog import Watchdog
+from keras_dqn.system import files
+from keras_dqn.system import signals
+from keras_dqn.system.watchdog import Watchdog
 
 ATARI_FIELDS = (
     "repeat_action_probability",

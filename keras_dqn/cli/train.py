@@ -11,17 +11,17 @@ import gymnasium
 
 from keras_dqn import presets
 from keras_dqn import provenance
-from keras_dqn import signals
 from keras_dqn.checkpoint import RunLock
-from keras_dqn.checkpoint import files
 from keras_dqn.cli import options
 from keras_dqn.config import Settings
 from keras_dqn.envs import EnvFault
-from keras_dqn.exit_codes import EXIT_BROKEN
-from keras_dqn.exit_codes import EXIT_IO
-from keras_dqn.exit_codes import EXIT_STOPPED
-from keras_dqn.exit_codes import MEANINGS
 from keras_dqn.monitor import PlainConsole
+from keras_dqn.system import files
+from keras_dqn.system import signals
+from keras_dqn.system.exit_codes import EXIT_BROKEN
+from keras_dqn.system.exit_codes import EXIT_IO
+from keras_dqn.system.exit_codes import EXIT_STOPPED
+from keras_dqn.system.exit_codes import MEANINGS
 
 BACKENDS = ("tensorflow", "jax", "torch")
 # Of parts that cannot be made: what the message says is all there is to know.

@@ -16,12 +16,12 @@ import traceback
 
 from keras_dqn import digests
 from keras_dqn import presets
-from keras_dqn import signals
 from keras_dqn.cli import options
 from keras_dqn.cli import piece
 from keras_dqn.config import SettingsError
-from keras_dqn.exit_codes import EXIT_BROKEN
-from keras_dqn.exit_codes import EXIT_STOPPED
+from keras_dqn.system import signals
+from keras_dqn.system.exit_codes import EXIT_BROKEN
+from keras_dqn.system.exit_codes import EXIT_STOPPED
 
 EXIT_DIFFERENT = 1
 PROG = "keras-dqn verify-resume"

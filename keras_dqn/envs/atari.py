@@ -14,9 +14,9 @@ import gymnasium
 import numpy as np
 
 from keras_dqn.envs import options as checks
-from keras_dqn.envs.cpus import usable_cpus
 from keras_dqn.envs.names import parse_atari_name
 from keras_dqn.envs.step import VectorEnvs
+from keras_dqn.system.cpus import usable_cpus
 
 LIFE_LOSS = ("reset", "terminal", "ignore")
 

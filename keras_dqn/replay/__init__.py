@@ -13,12 +13,12 @@ Needs NumPy and nothing else. With Numba it is faster.
 
 from keras_dqn.replay.base import Replay
 from keras_dqn.replay.base import Sample
-from keras_dqn.replay.memory import available_bytes
-from keras_dqn.replay.memory import check_fits
 from keras_dqn.replay.prioritized import PrioritizedReplay
 from keras_dqn.replay.segment_tree import MinTree
 from keras_dqn.replay.segment_tree import SumTree
 from keras_dqn.replay.uniform import UniformReplay
+from keras_dqn.system.memory import available_bytes
+from keras_dqn.system.memory import check_fits
 
 __all__ = [
     "MinTree",

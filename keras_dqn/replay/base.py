@@ -6,9 +6,9 @@ import math
 import numpy as np
 
 from keras_dqn.replay import checks
-from keras_dqn.replay import memory
 from keras_dqn.replay import mirror
 from keras_dqn.replay.storage import TransitionStore
+from keras_dqn.system import memory
 
 
 @dataclasses.dataclass(frozen=True)

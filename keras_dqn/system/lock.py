@@ -6,7 +6,7 @@ import os
 import pathlib
 import socket
 
-from keras_dqn.checkpoint import files
+from keras_dqn.system import files
 
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 

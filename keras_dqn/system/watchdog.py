@@ -16,8 +16,8 @@ import socket
 import sys
 import threading
 
-from keras_dqn.exit_codes import EXIT_BROKEN
-from keras_dqn.exit_codes import EXIT_STOPPED
+from keras_dqn.system.exit_codes import EXIT_BROKEN
+from keras_dqn.system.exit_codes import EXIT_STOPPED
 
 GRACE_SECONDS = 10.0  # to answer once a signal has asked to stop
 _STOPS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None))
