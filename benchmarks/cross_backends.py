@@ -56,7 +56,7 @@ def settings_of(game):
 
 def write(folder, game):
     """Trains to the checkpoint, and notes what whoever loads it must find."""
-    from keras_dqn.cli.run import TrainingRun
+    from keras_dqn.runs.run import TrainingRun
 
     folder.mkdir(parents=True)
     with TrainingRun(settings_of(game), folder) as run:
@@ -79,9 +79,9 @@ def read(folder, more=UPDATES):
     import keras
 
     from keras_dqn import checkpoint
-    from keras_dqn import digests
-    from keras_dqn.cli.run import TrainingRun
     from keras_dqn.config import Settings
+    from keras_dqn.runs import digests
+    from keras_dqn.runs.run import TrainingRun
     from keras_dqn.training import RunState
 
     _, parts, meta, *_ = checkpoint.load(folder / "checkpoints")

@@ -23,8 +23,8 @@ import machine
 import numpy as np
 
 from keras_dqn import presets
-from keras_dqn.cli import piece
 from keras_dqn.cli import verify_resume
+from keras_dqn.runs import partial_run
 
 SETTINGS = {
     "num_envs": 4,
@@ -48,8 +48,8 @@ class Piece:
     """A process that trains in `out`; `iteration` is the newest that it noted."""
 
     def __init__(self, settings, out, log):
-        self._chain = out / piece.CHAIN
-        words = [sys.executable, "-m", piece.__name__, settings, out, "--resume"]
+        self._chain = out / partial_run.CHAIN
+        words = [sys.executable, "-m", partial_run.__name__, settings, out, "--resume"]
         self._process = subprocess.Popen(
             [str(word) for word in words], stdout=log, stderr=subprocess.STDOUT
         )

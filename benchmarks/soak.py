@@ -20,7 +20,7 @@ import machine
 import numpy as np
 
 from keras_dqn import presets
-from keras_dqn.cli.run import TrainingRun
+from keras_dqn.runs.run import TrainingRun
 
 COUNTS = ("descriptors", "threads", "children", "files", "traces")
 SETTINGS = {

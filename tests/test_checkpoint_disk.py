@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 
 from keras_dqn import checkpoint
-from keras_dqn.cli.saving import RunCheckpoints
+from keras_dqn.runs.checkpoints import RunCheckpoints
 from tests import vault
 
 pytestmark = pytest.mark.numpy

@@ -58,7 +58,7 @@ def test_training_goes_on_after_a_save_that_failed(tmp_path, capsys, full_disk):
 def test_without_a_console_failed_saves_are_said_all_the_same(
     tmp_path, capsys, full_disk, monkeypatch
 ):
-    from keras_dqn.cli.run import TrainingRun
+    from keras_dqn.runs.run import TrainingRun
 
     full_disk += [2, 3]
 

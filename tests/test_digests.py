@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from keras_dqn import digests
 from keras_dqn.envs.step import Episode
 from keras_dqn.progress import Progress
+from keras_dqn.runs import digests
 from keras_dqn.training import RunState
 
 pytestmark = pytest.mark.numpy

@@ -18,8 +18,8 @@ from keras_dqn.cli import train
 from keras_dqn.cli.options import flag
 from keras_dqn.config import Settings
 from keras_dqn.envs import AtariEnvs
-from keras_dqn.provenance import CHANGEABLE
 from keras_dqn.replay import PrioritizedReplay
+from keras_dqn.runs.provenance import CHANGEABLE
 from keras_dqn.system.exit_codes import MEANINGS
 
 pytestmark = pytest.mark.numpy

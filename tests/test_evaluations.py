@@ -5,7 +5,7 @@ import types
 import pytest
 
 from keras_dqn import presets
-from keras_dqn.cli.evaluations import Evaluations
+from keras_dqn.runs.evaluations import Evaluations
 
 pytestmark = pytest.mark.numpy
 

@@ -23,14 +23,13 @@ FRAMEWORKS = ("tensorflow", "jax", "torch")
 # (`envs.atari` from `envs.step`), and from nothing else of keras_dqn.
 LAYERS = {
     "doors": ("cli",),
+    "run": ("runs",),
     "whole": ("agent",),
     "parts": (
         "training",
         "evaluation",
         "checkpoint",
-        "digests",
         "monitor",
-        "provenance",
         "saved_network",
     ),
     "trained": ("double_dqn",),
@@ -49,7 +48,7 @@ LAYERS = {
     "bottom": ("system",),
 }
 # Everything else needs no Keras, and an environment without it tests it.
-NEED_KERAS = {"agent", "backend", "cli/run", "double_dqn", "losses", "models"}
+NEED_KERAS = {"agent", "backend", "runs/run", "double_dqn", "losses", "models"}
 NEED_KERAS |= {"saved_network"}
 PUBLIC_NAMES = {
     "DQNAgent",
@@ -72,7 +71,7 @@ PUBLIC_NAMES = {
 
 
 def name_of(path):
-    """`agent`, `cli/run`, `backend` for `backend/__init__.py`; "" for the package."""
+    """`agent`, `runs/run`, `backend` for `backend/__init__.py`; "" for the package."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return "/".join(part for part in parts if part != "__init__")
 
@@ -185,8 +184,10 @@ def test_the_numpy_half_imports_no_keras(module):
         assert first != "keras", f"line {node.lineno}"
         if first == "keras_dqn" and rest:
             inner = "/".join(rest)
-            # `from keras_dqn.cli.run`, inside the function that trains.
-            is_late = module in ("cli/piece", "cli/train") and node.col_offset > 0
+            # `from keras_dqn.runs.run`, inside the function that trains.
+            is_late = (
+                module in ("runs/partial_run", "cli/train") and node.col_offset > 0
+            )
             assert not needs_keras(inner) or is_late, f"line {node.lineno}: {name}"
 
 

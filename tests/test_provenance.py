@@ -3,8 +3,8 @@
 import pytest
 
 from keras_dqn import presets
-from keras_dqn import provenance
 from keras_dqn.monitor import RunInfo
+from keras_dqn.runs import provenance
 
 pytestmark = pytest.mark.numpy
 SETTINGS = presets.cartpole()

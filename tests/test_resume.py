@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_dqn import presets
-from keras_dqn.cli.run import TrainingRun
+from keras_dqn.runs.run import TrainingRun
 
 CARTPOLE = presets.cartpole(
     env_steps=800,

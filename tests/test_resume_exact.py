@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 from keras_dqn import checkpoint
-from keras_dqn import digests
 from keras_dqn import presets
-from keras_dqn import provenance
 from keras_dqn.cli import train
-from keras_dqn.cli.run import TrainingRun
+from keras_dqn.runs import digests
+from keras_dqn.runs import provenance
+from keras_dqn.runs.run import TrainingRun
 
 SETTINGS = presets.cartpole(
     env_steps=96,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_dqn import presets
-from keras_dqn.cli.run import TrainingRun
+from keras_dqn.runs.run import TrainingRun
 
 pytestmark = pytest.mark.slow
 

@@ -10,10 +10,10 @@ import shutil
 import gymnasium
 import pytest
 
-from keras_dqn import digests
 from keras_dqn import presets
-from keras_dqn.cli.run import TrainingRun
-from keras_dqn.cli.saving import RunCheckpoints
+from keras_dqn.runs import digests
+from keras_dqn.runs.checkpoints import RunCheckpoints
+from keras_dqn.runs.run import TrainingRun
 
 ENV_IDS = {length: f"keras_dqn/Echo{length}-v0" for length in (4, 5)}
 for length, env_id in ENV_IDS.items():

@@ -41,7 +41,7 @@ def command(*flags):
 @pytest.fixture
 def without_keras(monkeypatch):
     """Nothing is imported or made before the directory is known to be good."""
-    monkeypatch.setitem(sys.modules, "keras_dqn.cli.run", None)
+    monkeypatch.setitem(sys.modules, "keras_dqn.runs.run", None)
 
 
 @pytest.mark.parametrize("flags", [(), ("--resume",)])

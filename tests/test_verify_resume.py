@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from keras_dqn import digests
 from keras_dqn.cli import __main__ as command
-from keras_dqn.cli import piece
 from keras_dqn.cli import verify_resume
+from keras_dqn.runs import digests
+from keras_dqn.runs import partial_run
 from keras_dqn.training import RunState
 
 TINY = [
@@ -36,7 +36,7 @@ def test_a_run_in_two_processes_is_equal_to_one_in_one(capsys, tmp_path):
         "every iteration",
     ]
     # They were trained, and in two pieces.
-    chain = digests.read_chain(folder / "resumed" / piece.CHAIN)
+    chain = digests.read_chain(folder / "resumed" / partial_run.CHAIN)
     assert len({line["parts"]["online"] for line in chain}) == 19
     log = (folder / "resumed" / "metrics.jsonl").read_text()
     starts = [json.loads(line) for line in log.splitlines() if '"start"' in line]
@@ -52,8 +52,8 @@ def test_what_a_resume_forgets_is_found_with_iteration_and_part(
     settings, tmp_path, capsys, monkeypatch
 ):
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
-    assert piece.run_piece(settings, whole) is not None
-    assert piece.run_piece(settings, pieces, stop_at=10) is None
+    assert partial_run.run_partially(settings, whole) is not None
+    assert partial_run.run_partially(settings, pieces, stop_at=10) is None
     load_meta = RunState.load_meta
 
     def forget(self, meta):
@@ -62,7 +62,7 @@ def test_what_a_resume_forgets_is_found_with_iteration_and_part(
         self.replay_rng.bit_generator.state = before
 
     monkeypatch.setattr(RunState, "load_meta", forget)
-    piece.run_piece(settings, pieces, resume=True)
+    partial_run.run_partially(settings, pieces, resume=True)
     capsys.readouterr()
     assert verify_resume.report(whole, pieces) == 1
     text = capsys.readouterr().out
@@ -73,9 +73,9 @@ def test_what_a_resume_forgets_is_found_with_iteration_and_part(
 
 
 def test_the_digests_of_iterations_do_not_disturb_the_run(settings, tmp_path):
-    from keras_dqn.cli.run import TrainingRun
+    from keras_dqn.runs.run import TrainingRun
 
-    noted = piece.run_piece(settings, tmp_path / "noted")
+    noted = partial_run.run_partially(settings, tmp_path / "noted")
     with TrainingRun(settings, tmp_path / "plain") as run:
         run.train(console="none")
         plain = digests.of_learner(run.agent.learner)

@@ -10,12 +10,12 @@ import traceback
 import gymnasium
 
 from keras_dqn import presets
-from keras_dqn import provenance
 from keras_dqn.checkpoint import RunLock
 from keras_dqn.cli import options
 from keras_dqn.config import Settings
 from keras_dqn.envs import EnvFault
 from keras_dqn.monitor import PlainConsole
+from keras_dqn.runs import provenance
 from keras_dqn.system import files
 from keras_dqn.system import signals
 from keras_dqn.system.exit_codes import EXIT_BROKEN
@@ -198,7 +198,7 @@ def _run_locked(settings, others, out, lock):
     """Makes the parts, trains, saves and evaluates. Returns the exit code."""
     try:
         # Here, because it is the first import that needs a Keras backend.
-        from keras_dqn.cli.run import TrainingRun
+        from keras_dqn.runs.run import TrainingRun
 
         run = TrainingRun(settings, out, lock)
     except _REFUSALS as error:

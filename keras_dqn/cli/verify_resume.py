@@ -14,11 +14,11 @@ import tempfile
 import time
 import traceback
 
-from keras_dqn import digests
 from keras_dqn import presets
 from keras_dqn.cli import options
-from keras_dqn.cli import piece
 from keras_dqn.config import SettingsError
+from keras_dqn.runs import digests
+from keras_dqn.runs import partial_run
 from keras_dqn.system import signals
 from keras_dqn.system.exit_codes import EXIT_BROKEN
 from keras_dqn.system.exit_codes import EXIT_STOPPED
@@ -103,9 +103,9 @@ def report(whole, pieces):
         The exit code.
     """
     one, other = (
-        json.loads((run / piece.DIGESTS).read_text()) for run in (whole, pieces)
+        json.loads((run / partial_run.DIGESTS).read_text()) for run in (whole, pieces)
     )
-    chains = [digests.read_chain(run / piece.CHAIN) for run in (whole, pieces)]
+    chains = [digests.read_chain(run / partial_run.CHAIN) for run in (whole, pieces)]
     one["every iteration"], other["every iteration"] = (c[-1]["chain"] for c in chains)
     print("| part | one piece | resumed | |\n| --- | --- | --- | --- |")
     for name in one:
@@ -189,7 +189,7 @@ def _run_both(folder, settings):
 def _run(folder, out, *words):
     """Runs a piece in a new process of the same Python. Returns what it loaded."""
     words = [folder / "settings.json", out, *words]
-    command = [sys.executable, "-m", piece.__name__, *map(str, words)]
+    command = [sys.executable, "-m", partial_run.__name__, *map(str, words)]
     started = time.monotonic()
     code, output, errors = _waited_for(command)
     if code:

@@ -10,11 +10,8 @@ import numpy as np
 
 from keras_dqn import checkpoint
 from keras_dqn import models
-from keras_dqn import provenance
 from keras_dqn import training
 from keras_dqn.agent import DQNAgent
-from keras_dqn.cli.evaluations import Evaluations
-from keras_dqn.cli.saving import RunCheckpoints
 from keras_dqn.envs import is_atari
 from keras_dqn.envs import make_envs
 from keras_dqn.envs import make_evaluation_envs
@@ -26,6 +23,9 @@ from keras_dqn.monitor import make_console
 from keras_dqn.monitor.jsonl import last_env_steps
 from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.replay import UniformReplay
+from keras_dqn.runs import provenance
+from keras_dqn.runs.checkpoints import RunCheckpoints
+from keras_dqn.runs.evaluations import Evaluations
 from keras_dqn.system import files
 from keras_dqn.system import signals
 from keras_dqn.system.watchdog import Watchdog

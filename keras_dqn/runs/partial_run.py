@@ -1,8 +1,8 @@
-"""Runs a piece of a run and notes the digests of every iteration.
+"""Trains part of a run and records the digests of every iteration.
 
 `verify-resume` and the kill test start it as a process of its own:
 
-    python -m keras_dqn.cli.piece SETTINGS.json OUT [--resume] [--stop-at N]
+    python -m keras_dqn.runs.partial_run SETTINGS.json OUT [--resume] [--stop-at N]
 
 Into the run directory `OUT` it writes `chain.jsonl`, a line for each iteration,
 and when the run has reached its end `digests.json`, those of every part.
@@ -13,15 +13,15 @@ import json
 import pathlib
 import sys
 
-from keras_dqn import digests
 from keras_dqn.config import Settings
+from keras_dqn.runs import digests
 
 CHAIN = "chain.jsonl"
 DIGESTS = "digests.json"
 
 
 def main(argv=None):
-    """Runs the piece. Returns the exit code, 0."""
+    """Trains. Returns the exit code, 0."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("settings", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
@@ -29,11 +29,11 @@ def main(argv=None):
     parser.add_argument("--stop-at", type=int, metavar="ITERATION")
     options = parser.parse_args(argv)
     settings = Settings.from_dict(json.loads(options.settings.read_text()))
-    run_piece(settings, options.out, options.resume, options.stop_at)
+    run_partially(settings, options.out, options.resume, options.stop_at)
     return 0
 
 
-def run_piece(settings, out, resume=False, stop_at=None):
+def run_partially(settings, out, resume=False, stop_at=None):
     """Trains in the run directory `out`, up to iteration `stop_at` or to the end.
 
     Args:
@@ -46,7 +46,7 @@ def run_piece(settings, out, resume=False, stop_at=None):
         Digests by the name of the part, `None` if the end was not reached.
     """
     # Here, because it is the first import that needs a Keras backend.
-    from keras_dqn.cli.run import TrainingRun
+    from keras_dqn.runs.run import TrainingRun
 
     out.mkdir(parents=True, exist_ok=True)
     chain = digests.HashChain(out / CHAIN)

@@ -1,0 +1,1 @@
+"""A run in a directory: its parts, checkpoints, evaluations and provenance."""
