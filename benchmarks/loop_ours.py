@@ -20,7 +20,7 @@ from keras_dqn.agent import DQNAgent
 from keras_dqn.backend import DeviceFrames
 from keras_dqn.backend import device_name
 from keras_dqn.envs import make_envs
-from keras_dqn.models import dueling_cnn
+from keras_dqn.models.dueling import dueling_cnn
 from keras_dqn.monitor import JsonLines
 from keras_dqn.monitor import Monitors
 from keras_dqn.monitor import make_console

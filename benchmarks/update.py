@@ -15,10 +15,10 @@ import machine
 import numpy as np
 import timing
 
+from keras_dqn.algorithms.dqn import DoubleDQN
 from keras_dqn.backend import Learner
 from keras_dqn.backend import device_name
-from keras_dqn.double_dqn import DoubleDQN
-from keras_dqn.models import dueling_cnn
+from keras_dqn.models.dueling import dueling_cnn
 
 OPTIMIZER = {"learning_rate": 1e-4, "epsilon": 1e-8, "clipnorm": 10.0}
 

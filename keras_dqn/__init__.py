@@ -11,7 +11,6 @@ __version__ = "0.1.0"
 _MODULES = (
     "envs",
     "exploration",
-    "losses",
     "models",
     "presets",
     "replay",
@@ -19,7 +18,7 @@ _MODULES = (
 )
 _NAMES = {
     "DQNAgent": "keras_dqn.agent",
-    "DoubleDQN": "keras_dqn.double_dqn",
+    "DoubleDQN": "keras_dqn.algorithms.dqn",
     "Learner": "keras_dqn.backend",
     "MinTree": "keras_dqn.replay",
     "PiecewiseSchedule": "keras_dqn.schedules",
@@ -27,7 +26,7 @@ _NAMES = {
     "Settings": "keras_dqn.config",
     "SumTree": "keras_dqn.replay",
     "UniformReplay": "keras_dqn.replay",
-    "load_network": "keras_dqn.saved_network",
+    "load_network": "keras_dqn.models",
     "make_envs": "keras_dqn.envs",
 }
 __all__ = sorted([*_MODULES, *_NAMES])

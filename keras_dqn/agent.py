@@ -9,14 +9,14 @@ import keras_dqn
 from keras_dqn import evaluation
 from keras_dqn import presets
 from keras_dqn import training
+from keras_dqn.algorithms.dqn import DoubleDQN
+from keras_dqn.algorithms.dqn import check_network
 from keras_dqn.backend import DeviceFrames
 from keras_dqn.backend import Learner
 from keras_dqn.backend import backend_versions
 from keras_dqn.backend import device_name
 from keras_dqn.config import FIELDS
 from keras_dqn.config import SettingsError
-from keras_dqn.double_dqn import DoubleDQN
-from keras_dqn.double_dqn import check_network
 from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.monitor import RunInfo

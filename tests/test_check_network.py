@@ -4,7 +4,7 @@ import keras
 import pytest
 from keras import layers
 
-from keras_dqn.double_dqn import DoubleDQN
+from keras_dqn.algorithms.dqn import DoubleDQN
 from tests import tiny
 
 

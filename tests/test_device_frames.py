@@ -7,9 +7,9 @@ import pytest
 import keras_dqn
 from keras_dqn import DQNAgent
 from keras_dqn import PrioritizedReplay
+from keras_dqn.algorithms.dqn import DoubleDQN
 from keras_dqn.backend import DeviceFrames
 from keras_dqn.backend import Learner
-from keras_dqn.double_dqn import DoubleDQN
 from keras_dqn.replay.mirror import HostFrames
 from tests.reference_replay import World
 

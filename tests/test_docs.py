@@ -238,7 +238,7 @@ def modules_with_examples():
             yield ".".join(part for part in parts if part != "__init__")
 
 
-NEED_KERAS = ("keras_dqn.losses", "keras_dqn.models")
+NEED_KERAS = ("keras_dqn.algorithms.losses", "keras_dqn.models.dueling")
 
 
 def run_examples(name):

@@ -30,16 +30,14 @@ LAYERS = {
         "evaluation",
         "checkpoint",
         "monitor",
-        "saved_network",
     ),
-    "trained": ("double_dqn",),
+    "trained": ("algorithms",),
     "compiled": ("backend",),
     "presets": ("presets",),
     "settings": ("config",),
     "ground": (
         "envs",
         "exploration",
-        "losses",
         "models",
         "progress",
         "replay",
@@ -48,8 +46,7 @@ LAYERS = {
     "bottom": ("system",),
 }
 # Everything else needs no Keras, and an environment without it tests it.
-NEED_KERAS = {"agent", "backend", "runs/run", "double_dqn", "losses", "models"}
-NEED_KERAS |= {"saved_network"}
+NEED_KERAS = {"agent", "algorithms", "backend", "models", "runs/run"}
 PUBLIC_NAMES = {
     "DQNAgent",
     "DoubleDQN",
@@ -61,7 +58,6 @@ PUBLIC_NAMES = {
     "UniformReplay",
     "envs",
     "load_network",
-    "losses",
     "make_envs",
     "models",
     "presets",

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_dqn.algorithms.dqn import DoubleDQN
 from keras_dqn.backend import Learner
-from keras_dqn.double_dqn import DoubleDQN
 from tests import tiny
 
 NAMES = [

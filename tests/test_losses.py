@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from keras import ops
 
-from keras_dqn import losses
+from keras_dqn.algorithms import losses
 from tests import reference
 from tests import tiny
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import keras_dqn
-from keras_dqn import models
+from keras_dqn.models import dueling as models
 from tests import tiny
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -9,9 +9,9 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_dqn import models
+from keras_dqn.algorithms.dqn import DoubleDQN
 from keras_dqn.backend import Learner
-from keras_dqn.double_dqn import DoubleDQN
+from keras_dqn.models import dueling as models
 from tests import reference
 
 DATA = pathlib.Path(__file__).parent / "data"

@@ -19,7 +19,7 @@ import math
 import keras
 from keras import ops
 
-from keras_dqn import losses
+from keras_dqn.algorithms import losses
 from keras_dqn.backend import TrainStep
 
 

@@ -1,0 +1,1 @@
+"""What a network learns, and by which gradient step."""

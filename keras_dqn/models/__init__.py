@@ -1,0 +1,8 @@
+"""Q-networks, as plain functional Keras models, and how files of them are opened."""
+
+from keras_dqn.models.dueling import dueling_cnn
+from keras_dqn.models.dueling import dueling_head
+from keras_dqn.models.dueling import dueling_mlp
+from keras_dqn.models.loading import load_network
+
+__all__ = ["dueling_cnn", "dueling_head", "dueling_mlp", "load_network"]
