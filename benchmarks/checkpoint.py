@@ -109,7 +109,7 @@ class Bench:
         """Into a replay of its own, whose memory is written already."""
         limits = {
             "learner": {"weights": (np.float32, (WEIGHTS,))},
-            "replay": self.replay.state_limits(),
+            "replay": self.replay.state_spec(),
         }
         expected = self.replay._store.ring.frames[:, ::997].copy()
         self._begin()

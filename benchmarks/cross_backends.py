@@ -80,15 +80,15 @@ def read(folder, more=UPDATES):
 
     from keras_dqn import checkpoint
     from keras_dqn.config import Settings
+    from keras_dqn.run_state import RunState
     from keras_dqn.runs import digests
     from keras_dqn.runs.run import TrainingRun
-    from keras_dqn.training import RunState
 
     _, parts, meta, *_ = checkpoint.load(folder / "checkpoints")
     settings = Settings.from_dict(meta["settings"])
     state = RunState.from_seed(settings.seed)
     state.load_meta(meta["run"])
-    state.accounts.load_state_dict(parts["episodes"])
+    state.statistics.load_state_dict(parts["episodes"])
     with TrainingRun(settings, folder) as run:
         learner, replay = run.agent.learner, run.agent.replay
         learner.load_state_dict(parts["learner"])

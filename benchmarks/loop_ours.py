@@ -15,6 +15,7 @@ import children
 import keras
 
 from keras_dqn import presets
+from keras_dqn import run_state
 from keras_dqn import training
 from keras_dqn.agent import DQNAgent
 from keras_dqn.backend import DeviceFrames
@@ -115,7 +116,7 @@ class Loop:
                 (self._agent.learner, self._agent.replay, self._envs),
             ),
             self._settings,
-            training.RunState.from_seed(0),
+            run_state.RunState.from_seed(0),
         )
         # As a run that nobody watches: lines into nowhere, figures into a file.
         self._folder = tempfile.TemporaryDirectory()

@@ -17,6 +17,7 @@ import timing
 import transitions
 
 from keras_dqn import presets
+from keras_dqn import run_state
 from keras_dqn import training
 from keras_dqn.agent import DQNAgent
 from keras_dqn.backend import device_name
@@ -75,7 +76,7 @@ def make_run(arguments):
 
 def measure(agent, envs, settings, arguments):
     """Trains. Returns updates and resident bytes, each a list."""
-    state = training.RunState.from_seed(0)
+    state = run_state.RunState.from_seed(0)
     updates, resident = [], []
     for _ in training.run(agent.learner, agent.replay, envs, settings, state):
         done = state.updates

@@ -8,6 +8,7 @@ import keras
 import keras_dqn
 from keras_dqn import evaluation
 from keras_dqn import presets
+from keras_dqn import run_state
 from keras_dqn import training
 from keras_dqn.algorithms.dqn import DoubleDQN
 from keras_dqn.algorithms.dqn import check_network
@@ -163,7 +164,7 @@ class DQNAgent:
                 to whole iterations.
             settings: `Settings` to start from; default: the Breakout preset.
                 What `envs` and `replay` say of themselves is taken from them.
-            state: `training.RunState` to go on from, or `None`.
+            state: `run_state.RunState` to go on from, or `None`.
             monitors: `"auto"` (console: a panel on a terminal, else lines),
                 `None` (silence), or a `monitor.Monitor`, which is closed.
             callbacks: Callables `callback(agent, progress)`, called after every
@@ -192,7 +193,7 @@ class DQNAgent:
         if monitors is None:
             monitors = make_console("none")
         if state is None:
-            state = training.RunState.from_seed(settings.seed)
+            state = run_state.RunState.from_seed(settings.seed)
         with monitors, signals.handled() as requests:
             monitors.start(self.run_info(envs, settings))
             return self._consume(envs, settings, state, monitors, callbacks, requests)

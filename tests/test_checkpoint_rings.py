@@ -231,7 +231,7 @@ def test_a_save_beside_training_is_of_one_step_in_all_its_parts(tmp_path, monkey
             saving.make_way(steps)
             step()
         saving.result()
-        loaded = checkpoint.load(tmp_path, limits={"replay": replay.state_limits()})
+        loaded = checkpoint.load(tmp_path, limits={"replay": replay.state_spec()})
         fresh = PrioritizedReplay(48)
         fresh.build(**world.spec)
         fresh.load_state_dict(loaded.parts["replay"])
@@ -248,7 +248,7 @@ def test_a_replay_says_what_its_state_may_be(tmp_path):
     for number in range(60):
         done = number % 7 == 6
         replay.add([0, 1], world.end(0) if done else world.step(rewards=[1, 2]))
-    limits = replay.state_limits()
+    limits = replay.state_spec()
     state = replay.state_dict()
     assert limits.keys() == state.keys()
     for name, (dtype, shape) in limits.items():

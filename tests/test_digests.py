@@ -8,8 +8,8 @@ import pytest
 
 from keras_dqn.envs.step import Episode
 from keras_dqn.progress import Progress
+from keras_dqn.run_state import RunState
 from keras_dqn.runs import digests
-from keras_dqn.training import RunState
 
 pytestmark = pytest.mark.numpy
 
@@ -66,7 +66,7 @@ def test_counters_generators_and_episodes_are_told_apart():
     before = digests.of_run_state(state)
     assert before == digests.of_run_state(RunState.from_seed(3))
     state.replay_rng.random()
-    state.accounts.best_score = 1.0
+    state.statistics.best_score = 1.0
     after = digests.of_run_state(state)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"generators", "episodes"}

@@ -7,7 +7,7 @@ import pytest
 
 from keras_dqn.envs import make_envs
 from keras_dqn.envs.step import game_seeds
-from keras_dqn.training import RunState
+from keras_dqn.run_state import RunState
 
 pytestmark = pytest.mark.numpy
 

@@ -40,6 +40,7 @@ LAYERS = {
         "exploration",
         "models",
         "progress",
+        "run_state",
         "replay",
         "schedules",
     ),

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from keras_dqn import training
+from keras_dqn import run_state
 from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.replay import UniformReplay
 from keras_dqn.schedules import PiecewiseSchedule
@@ -45,7 +45,7 @@ def test_a_run_counts_on_beyond_32_bits(start):
     epsilons = [record.epsilon for record in records]
     assert epsilons == sorted(set(epsilons), reverse=True)
     assert run.state.iteration == start + 5
-    other = training.RunState.from_seed(0)
+    other = run_state.RunState.from_seed(0)
     other.load_meta(json.loads(json.dumps(run.state.to_meta())))
     assert other.to_meta() == run.state.to_meta()
 

@@ -11,8 +11,8 @@ from keras_dqn.config import Settings
 from keras_dqn.envs import Episode
 from keras_dqn.envs import make_envs
 from keras_dqn.replay import PrioritizedReplay
-from keras_dqn.training import EpisodeAccounts
-from keras_dqn.training import RunState
+from keras_dqn.run_state import EpisodeStatistics
+from keras_dqn.run_state import RunState
 from tests.toys import CountingEnv
 from tests.toys import EchoEnv
 
@@ -322,28 +322,28 @@ def test_speed_counts_sampling_and_training_and_not_what_consumers_do(monkeypatc
 
 @pytest.mark.seed(52)
 def test_means_are_over_the_last_hundred_episodes():
-    accounts = EpisodeAccounts()
-    assert accounts.mean(accounts.scores) is None
+    statistics = EpisodeStatistics()
+    assert statistics.mean(statistics.scores) is None
     for number in range(150):
-        accounts.add(Episode(0, float(number), 2 * number, 0, False, None))
-    assert accounts.count == 150
-    assert accounts.mean(accounts.scores) == pytest.approx(np.mean(range(50, 150)))
-    assert accounts.mean(accounts.lengths) == pytest.approx(np.mean(range(100, 300, 2)))
+        statistics.add(Episode(0, float(number), 2 * number, 0, False, None))
+    assert statistics.count == 150
+    assert statistics.mean(statistics.scores) == pytest.approx(np.mean(range(50, 150)))
+    assert statistics.mean(statistics.lengths) == pytest.approx(np.mean(range(100, 300, 2)))
 
 
 @pytest.mark.seed(53)
 def test_only_a_strictly_better_episode_replaces_the_best_and_its_frame():
-    accounts = EpisodeAccounts()
+    statistics = EpisodeStatistics()
     frames = [np.full((2, 2), value, np.uint8) for value in range(5)]
     for score, frame in zip([0.0, 3.0, 3.0, 2.0, 4.0], frames, strict=True):
-        before = accounts.best_frame
-        accounts.add(Episode(0, score, 1, 0, False, frame))
+        before = statistics.best_frame
+        statistics.add(Episode(0, score, 1, 0, False, frame))
         if score in (0.0, 2.0):
-            assert accounts.best_frame is before
-    assert accounts.best_score == 4.0
-    np.testing.assert_array_equal(accounts.best_frame, frames[4])
-    accounts.add(Episode(0, 4.0, 1, 0, False, frames[0]))
-    np.testing.assert_array_equal(accounts.best_frame, frames[4])
+            assert statistics.best_frame is before
+    assert statistics.best_score == 4.0
+    np.testing.assert_array_equal(statistics.best_frame, frames[4])
+    statistics.add(Episode(0, 4.0, 1, 0, False, frames[0]))
+    np.testing.assert_array_equal(statistics.best_frame, frames[4])
 
 
 def test_games_start_anew_where_a_checkpoint_is_due_and_nowhere_else():
@@ -362,17 +362,17 @@ def test_the_state_of_a_run_goes_through_json_and_back():
     state = RunState.from_seed(5)
     state.exploration_rng.random(3)
     state.iteration, state.updates = 7, 11
-    state.accounts.add(Episode(0, 2.0, 9, 0, False, np.eye(3, dtype=np.uint8)))
+    state.statistics.add(Episode(0, 2.0, 9, 0, False, np.eye(3, dtype=np.uint8)))
     other = RunState.from_seed(6)
     other.load_meta(json.loads(json.dumps(state.to_meta())))
-    other.accounts.load_state_dict(state.accounts.state_dict())
+    other.statistics.load_state_dict(state.statistics.state_dict())
     assert (other.iteration, other.updates) == (7, 11)
     assert other.envs_seed() == state.envs_seed()
     for name in ("exploration_rng", "replay_rng", "monitor_rng"):
         assert getattr(other, name).random() == getattr(state, name).random()
-    assert other.accounts.best_score == 2.0
-    np.testing.assert_array_equal(other.accounts.best_frame, np.eye(3))
-    assert list(other.accounts.lengths) == [9]
+    assert other.statistics.best_score == 2.0
+    np.testing.assert_array_equal(other.statistics.best_frame, np.eye(3))
+    assert list(other.statistics.lengths) == [9]
 
 
 def test_games_of_different_iterations_and_runs_have_different_seeds():

@@ -11,9 +11,9 @@ import pytest
 
 from keras_dqn.cli import __main__ as command
 from keras_dqn.cli import verify_resume
+from keras_dqn.run_state import RunState
 from keras_dqn.runs import digests
 from keras_dqn.runs import partial_run
-from keras_dqn.training import RunState
 
 TINY = [
     *"--preset cartpole --num-envs 2 --vector-steps-per-iteration 4".split(),

@@ -236,14 +236,14 @@ class Replay:
         """
         return {**self._built_store().state_dict(), **self._priorities_state()}
 
-    def state_limits(self):
+    def state_spec(self):
         """Returns what a state of this replay may be, before one is read.
 
         Returns:
             Dictionary: name to `(dtype, shape)`. A state has just these names and
             dtypes, and no length that is larger.
         """
-        return {**self._built_store().state_limits(), **self._priorities_limits()}
+        return {**self._built_store().state_spec(), **self._priorities_limits()}
 
     def load_state_dict(self, state):
         """Goes on from a state of `state_dict`, of a replay built the same way.

@@ -225,7 +225,7 @@ class FrameRing:
             **self.finals.state_dict(),
         }
 
-    def state_limits(self):
+    def state_spec(self):
         """Returns `(dtype, shape)` by name: what a state is of, and at most how long.
 
         Known before a state is read, so that no file says how much memory it takes.

@@ -167,12 +167,12 @@ class TransitionStore:
             "terminated": self._terminated[:used].copy(),
         }
 
-    def state_limits(self):
-        """See `Replay.state_limits`."""
+    def state_spec(self):
+        """See `Replay.state_spec`."""
         slots = (self.capacity,)
         return {
             **{name: (np.int64, ()) for name in self._identity()},
-            **self.ring.state_limits(),
+            **self.ring.state_spec(),
             "actions": (np.int32, slots),
             "rewards": (np.float32, slots),
             "terminated": (np.bool_, slots),

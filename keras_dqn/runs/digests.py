@@ -55,14 +55,14 @@ def of_run_state(state):
     """Returns the digests of `counters`, `generators` and `episodes`.
 
     Args:
-        state: `training.RunState`.
+        state: `run_state.RunState`.
     """
     meta = state.to_meta()
     generators = {name: meta.pop(name) for name in list(meta) if name.endswith("_rng")}
     return {
         "counters": of_json(meta),
         "generators": of_json(generators),
-        "episodes": of_arrays(state.accounts.state_dict()),
+        "episodes": of_arrays(state.statistics.state_dict()),
     }
 
 

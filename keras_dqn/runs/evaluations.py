@@ -40,7 +40,7 @@ class Evaluations:
         """Plays if it is time to. Returns whether the run is good enough to stop.
 
         Args:
-            state: `training.RunState`, after the iteration.
+            state: `run_state.RunState`, after the iteration.
             env_steps: Integer, agent steps taken.
         """
         if self._interval is None or state.iteration % self._interval:

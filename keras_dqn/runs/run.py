@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_dqn import checkpoint
 from keras_dqn import models
+from keras_dqn import run_state
 from keras_dqn import training
 from keras_dqn.agent import DQNAgent
 from keras_dqn.envs import is_atari
@@ -54,7 +55,7 @@ class TrainingRun:
     Attributes:
         agent: `DQNAgent`.
         envs: Vector environments.
-        state: `training.RunState`, once `train` was called.
+        state: `run_state.RunState`, once `train` was called.
         evaluations: `Evaluations`, likewise.
 
     Raises:
@@ -141,7 +142,7 @@ class TrainingRun:
         if tensorboard:
             monitors.append(TensorBoard(self.out, log_interval_iterations=interval))
         monitors = Monitors(monitors)
-        self.state = state = training.RunState.from_seed(self.settings.seed)
+        self.state = state = run_state.RunState.from_seed(self.settings.seed)
         monitors.message(f"Run directory: {self.out}")
         if lock.taken_over:
             monitors.message(
@@ -251,7 +252,7 @@ class TrainingRun:
         parts = {
             "learner": self.agent.learner.state_dict(),
             "replay": self.agent.replay.state_dict(),
-            "episodes": state.accounts.state_dict(),
+            "episodes": state.statistics.state_dict(),
         }
         _check_finite(parts["learner"])
         meta = {
@@ -276,8 +277,8 @@ class TrainingRun:
         is_wanted = (lambda meta: meta.get("exact")) if exact else None
         limits = {
             "learner": _limits_of(self.agent.learner.state_dict()),
-            "replay": self.agent.replay.state_limits(),
-            "episodes": state.accounts.state_limits(),
+            "replay": self.agent.replay.state_spec(),
+            "episodes": state.statistics.state_spec(),
         }
         loaded = saves.load(is_wanted, limits)
         if loaded is None:
@@ -321,7 +322,7 @@ class TrainingRun:
     def _take_over(self, state, parts, meta):
         self.evaluations.load_meta(meta)
         state.load_meta(meta["run"])
-        state.accounts.load_state_dict(parts["episodes"])
+        state.statistics.load_state_dict(parts["episodes"])
         self.agent.learner.load_state_dict(parts["learner"])
         self.agent.replay.load_state_dict(parts["replay"])
 

@@ -1,0 +1,154 @@
+"""What a run remembers between iterations: counters, episodes, random generators."""
+
+import collections
+import dataclasses
+
+import numpy as np
+
+EPISODE_WINDOW = 100  # episodes in the running means
+_RNGS = ("exploration_rng", "replay_rng", "monitor_rng")
+
+
+class EpisodeStatistics:
+    """Counts finished episodes, averages the last 100, remembers the best."""
+
+    def __init__(self):
+        self.count = 0
+        self.scores = collections.deque(maxlen=EPISODE_WINDOW)
+        self.lengths = collections.deque(maxlen=EPISODE_WINDOW)
+        self.best_score = None
+        self.best_frame = None
+
+    def add(self, episode):
+        """Takes one `Episode`. The best is only replaced by a better one."""
+        self.count += 1
+        self.scores.append(episode.score)
+        self.lengths.append(episode.length)
+        if episode.score > (self.best_score or 0.0):
+            self.best_score = episode.score
+            self.best_frame = episode.final_frame
+
+    def mean(self, values):
+        """Returns the mean of `scores` or `lengths`, `None` without any."""
+        return float(np.mean(values)) if values else None
+
+    def state_dict(self):
+        """Returns the statistics as a dictionary of arrays."""
+        state = {
+            "count": np.int64(self.count),
+            "scores": np.array(self.scores, np.float64),
+            "lengths": np.array(self.lengths, np.int64),
+            "best_score": np.float64(self.best_score or 0.0),
+        }
+        if self.best_frame is not None:
+            state["best_frame"] = self.best_frame
+        return state
+
+    @staticmethod
+    def state_spec():
+        """Returns `(dtype, shape)` by name, see `Replay.state_spec`."""
+        return {
+            "count": (np.int64, ()),
+            "scores": (np.float64, (EPISODE_WINDOW,)),
+            "lengths": (np.int64, (EPISODE_WINDOW,)),
+            "best_score": (np.float64, ()),
+            "best_frame": (np.uint8, (4096, 4096, 4)),
+        }
+
+    def load_state_dict(self, state):
+        """Takes over what `state_dict` returned.
+
+        Raises:
+            ValueError: If something is missing or impossible. Nothing is changed.
+        """
+        missing = self.state_spec().keys() - state.keys() - {"best_frame"}
+        if missing or state["scores"].shape != state["lengths"].shape:
+            raise ValueError(
+                "The episodes' state must have as many `scores` as `lengths`, and all "
+                f"entries. Received: missing {sorted(missing)}"
+            )
+        self.count = int(state["count"])
+        self.scores = collections.deque(state["scores"].tolist(), EPISODE_WINDOW)
+        self.lengths = collections.deque(state["lengths"].tolist(), EPISODE_WINDOW)
+        self.best_score = float(state["best_score"]) or None
+        self.best_frame = state.get("best_frame")
+
+
+@dataclasses.dataclass
+class RunState:
+    """What the loop remembers from one iteration to the next.
+
+    The networks are in the learner and the transitions in the replay; this is
+    the rest: counters, episode statistics, and one generator per user of chance,
+    all from the run's seed, so that none disturbs another.
+
+    Attributes:
+        iteration: Integer, the next iteration's number.
+        updates: Integer, gradient steps taken.
+        statistics: `EpisodeStatistics`.
+        exploration_rng: Draws the random actions.
+        replay_rng: Draws the minibatches.
+        monitor_rng: Draws the minibatches that are only looked at.
+        seed: Integer, the run's seed.
+        reward_abs_max: Float, the largest |training reward| so far.
+    """
+
+    iteration: int
+    updates: int
+    statistics: EpisodeStatistics
+    exploration_rng: np.random.Generator
+    replay_rng: np.random.Generator
+    monitor_rng: np.random.Generator
+    seed: int
+    reward_abs_max: float = 0.0
+
+    @classmethod
+    def from_seed(cls, seed):
+        """Returns the state of a run that has not begun."""
+        streams = np.random.SeedSequence(seed).spawn(len(_RNGS))
+        rngs = [np.random.default_rng(stream) for stream in streams]
+        return cls(0, 0, EpisodeStatistics(), *rngs, seed)
+
+    def envs_seed(self):
+        """Returns the seed for games that begin before the next iteration."""
+        key = (len(_RNGS), self.iteration)
+        stream = np.random.SeedSequence(self.seed, spawn_key=key)
+        return int(stream.generate_state(1)[0] >> 1)
+
+    def to_meta(self):
+        """Returns counters and generators as values that JSON can hold."""
+        return {
+            "iteration": self.iteration,
+            "updates": self.updates,
+            "seed": self.seed,
+            "reward_abs_max": self.reward_abs_max,
+            **{name: getattr(self, name).bit_generator.state for name in _RNGS},
+        }
+
+    def load_meta(self, meta):
+        """Takes over what `to_meta` returned.
+
+        Raises:
+            ValueError: If a counter or a generator is missing or impossible.
+        """
+        for name in ("iteration", "updates", "seed"):
+            value = meta.get(name)
+            if type(value) is not int or not 0 <= value < 2**63:
+                raise ValueError(
+                    f"`{name}` must be a counter. Received: {name}={value!r:.100}"
+                )
+        reward_abs_max = meta.get("reward_abs_max", 0.0)
+        if type(reward_abs_max) is not float or not 0.0 <= reward_abs_max < np.inf:
+            raise ValueError(
+                "`reward_abs_max` must be a finite float, at least 0. Received: "
+                f"reward_abs_max={reward_abs_max!r:.100}"
+            )
+        try:
+            for name in _RNGS:
+                getattr(self, name).bit_generator.state = meta[name]
+        except (KeyError, TypeError, OverflowError, ValueError) as error:
+            raise ValueError(f"`{name}` is no generator's state: {error}") from None
+        self.iteration = meta["iteration"]
+        self.updates = meta["updates"]
+        self.seed = meta["seed"]
+        self.reward_abs_max = reward_abs_max
