@@ -64,7 +64,7 @@ def programs(envs):
 
 def iteration_seconds(iterations):
     """Returns seconds of each iteration of the preset once it trains."""
-    from keras_dqn.cli import run  # here, because it needs a Keras backend
+    from keras_dqn.runs import parts  # here, because it needs a Keras backend
 
     settings = presets.breakout(
         replay_capacity=256,
@@ -73,7 +73,7 @@ def iteration_seconds(iterations):
     )
     seconds = []
     with make_envs("Breakout", GAMES) as envs:
-        agent = run.make_agent(settings, envs)
+        agent = parts.make_agent(settings, envs)
         fields = ("vector_steps_per_iteration", "updates_per_iteration", "batch_size")
         agent.fit(
             envs,

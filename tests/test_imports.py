@@ -47,7 +47,14 @@ LAYERS = {
     "bottom": ("system",),
 }
 # Everything else needs no Keras, and an environment without it tests it.
-NEED_KERAS = {"agent", "algorithms", "backend", "models", "runs/run"}
+NEED_KERAS = {
+    "agent",
+    "algorithms",
+    "backend",
+    "models",
+    "runs/parts",
+    "runs/run",
+}
 PUBLIC_NAMES = {
     "DQNAgent",
     "DoubleDQN",

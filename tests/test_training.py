@@ -327,8 +327,9 @@ def test_means_are_over_the_last_hundred_episodes():
     for number in range(150):
         statistics.add(Episode(0, float(number), 2 * number, 0, False, None))
     assert statistics.count == 150
-    assert statistics.mean(statistics.scores) == pytest.approx(np.mean(range(50, 150)))
-    assert statistics.mean(statistics.lengths) == pytest.approx(np.mean(range(100, 300, 2)))
+    scores, lengths = statistics.scores, statistics.lengths
+    assert statistics.mean(scores) == pytest.approx(np.mean(range(50, 150)))
+    assert statistics.mean(lengths) == pytest.approx(np.mean(range(100, 300, 2)))
 
 
 @pytest.mark.seed(53)
