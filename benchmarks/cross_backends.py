@@ -82,9 +82,10 @@ def read(folder, more=UPDATES):
     from keras_dqn.config import Settings
     from keras_dqn.run_state import RunState
     from keras_dqn.runs import digests
+    from keras_dqn.runs.directory import RunDirectory
     from keras_dqn.runs.run import TrainingRun
 
-    _, parts, meta, *_ = checkpoint.load(folder / "checkpoints")
+    _, parts, meta, *_ = checkpoint.load(RunDirectory(folder).checkpoints)
     settings = Settings.from_dict(meta["settings"])
     state = RunState.from_seed(settings.seed)
     state.load_meta(meta["run"])

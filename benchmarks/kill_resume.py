@@ -25,6 +25,7 @@ import numpy as np
 from keras_dqn import presets
 from keras_dqn.cli import verify_resume
 from keras_dqn.runs import partial_run
+from keras_dqn.runs.directory import RunDirectory
 
 SETTINGS = {
     "num_envs": 4,
@@ -48,7 +49,7 @@ class Piece:
     """A process that trains in `out`; `iteration` is the newest that it noted."""
 
     def __init__(self, settings, out, log):
-        self._chain = out / partial_run.CHAIN
+        self._chain = RunDirectory(out).iteration_digests
         words = [sys.executable, "-m", partial_run.__name__, settings, out, "--resume"]
         self._process = subprocess.Popen(
             [str(word) for word in words], stdout=log, stderr=subprocess.STDOUT
@@ -130,7 +131,7 @@ def kill_again_and_again(settings, out, log, cycles, times, seed):
             print("The run was over before all kills.", flush=True)
             break
         counts.update(["killed", f"killed while {where}"])
-        unfinished = any((out / "checkpoints").glob(".*"))
+        unfinished = any(RunDirectory(out).checkpoints.glob(".*"))
         counts["kills that left an unfinished save"] += unfinished
         print(f"  kill {counts['killed']}: {where}, {process.iteration}", flush=True)
     Piece(settings, out, log).finish()

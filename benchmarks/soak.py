@@ -57,7 +57,7 @@ def sample(run, started):
     for task in pathlib.Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):  # a thread that ended meanwhile
             children += (task / "children").read_text().split()
-    checkpoints = run.out / "checkpoints"
+    checkpoints = run.directory.checkpoints
     files, checkpoint_bytes = tree_bytes(checkpoints)
     return {
         "seconds": time.monotonic() - started,
@@ -65,10 +65,10 @@ def sample(run, started):
         "descriptors": len(os.listdir("/proc/self/fd")),
         "threads": len(os.listdir("/proc/self/task")),
         "children": len(children),
-        "files": files + len(list(run.out.iterdir())),
+        "files": files + len(list(run.directory.path.iterdir())),
         "traces": sum(run.agent.learner.trace_counts.values()),
         "checkpoint_bytes": checkpoint_bytes,
-        "log_bytes": tree_bytes(run.out)[1] - checkpoint_bytes,
+        "log_bytes": tree_bytes(run.directory.path)[1] - checkpoint_bytes,
         "env_steps": run.state.iteration * run.settings.env_steps_per_iteration,
     }
 

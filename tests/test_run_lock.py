@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from keras_dqn.checkpoint import RunLock
 from keras_dqn.cli import train
+from keras_dqn.system.lock import RunLock
 
 pytestmark = pytest.mark.numpy
 ROOT = pathlib.Path(__file__).parents[1]
 HOLD = (
-    "import sys, time; from keras_dqn.checkpoint import RunLock; "
+    "import sys, time; from keras_dqn.system.lock import RunLock; "
     "lock = RunLock(sys.argv[1]); print('held', flush=True); time.sleep(60)"
 )
 
@@ -85,7 +85,7 @@ def test_a_lock_file_with_anything_in_it_is_no_obstacle(tmp_path):
 
 def test_of_many_that_come_at_once_one_gets_the_lock(tmp_path):
     script = (
-        "import sys, time\nfrom keras_dqn.checkpoint import RunLock\n"
+        "import sys, time\nfrom keras_dqn.system.lock import RunLock\n"
         "try:\n    lock = RunLock(sys.argv[1])\n"
         "except BlockingIOError:\n    print('refused')\n"
         "else:\n    print('held', flush=True)\n    sys.stdin.read()\n"

@@ -14,6 +14,7 @@ from keras_dqn.cli import verify_resume
 from keras_dqn.run_state import RunState
 from keras_dqn.runs import digests
 from keras_dqn.runs import partial_run
+from keras_dqn.runs.directory import RunDirectory
 
 TINY = [
     *"--preset cartpole --num-envs 2 --vector-steps-per-iteration 4".split(),
@@ -36,7 +37,7 @@ def test_a_run_in_two_processes_is_equal_to_one_in_one(capsys, tmp_path):
         "every iteration",
     ]
     # They were trained, and in two pieces.
-    chain = digests.read_chain(folder / "resumed" / partial_run.CHAIN)
+    chain = digests.read_chain(RunDirectory(folder / "resumed").iteration_digests)
     assert len({line["parts"]["online"] for line in chain}) == 19
     log = (folder / "resumed" / "metrics.jsonl").read_text()
     starts = [json.loads(line) for line in log.splitlines() if '"start"' in line]

@@ -25,14 +25,12 @@ from keras_dqn.checkpoint.saving import Saving
 from keras_dqn.checkpoint.store import KEEP
 from keras_dqn.checkpoint.store import Loaded
 from keras_dqn.checkpoint.store import Store
-from keras_dqn.system.lock import RunLock
 
 __all__ = [
     "KEEP",
     "CheckpointError",
     "Loaded",
     "Ring",
-    "RunLock",
     "SavedRing",
     "Saving",
     "Store",

@@ -10,18 +10,19 @@ import traceback
 import gymnasium
 
 from keras_dqn import presets
-from keras_dqn.checkpoint import RunLock
 from keras_dqn.cli import options
 from keras_dqn.config import Settings
 from keras_dqn.envs import EnvFault
 from keras_dqn.monitor import PlainConsole
 from keras_dqn.runs import provenance
+from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.system import files
 from keras_dqn.system import signals
 from keras_dqn.system.exit_codes import EXIT_BROKEN
 from keras_dqn.system.exit_codes import EXIT_IO
 from keras_dqn.system.exit_codes import EXIT_STOPPED
 from keras_dqn.system.exit_codes import MEANINGS
+from keras_dqn.system.lock import RunLock
 
 BACKENDS = ("tensorflow", "jax", "torch")
 # Of parts that cannot be made: what the message says is all there is to know.
@@ -165,7 +166,7 @@ def _saved_settings(out):
         raise CommandError(
             "--resume needs --out DIR, the run to go on with", options.EXIT_USAGE
         )
-    path = pathlib.Path(out) / "settings.json"
+    path = RunDirectory(out).settings
     try:
         return Settings.from_dict(files.read_json(path))
     except (OSError, ValueError) as error:
@@ -256,11 +257,6 @@ def _check_backend():
     )
 
 
-def _is_of_a_run(path):
-    """A lock alone is what is left of a command that was killed as it started."""
-    return path.name != RunLock.NAME
-
-
 def _run_directory(settings, others):
     """Returns the run directory, which no other run has written to."""
     if others.out is None:
@@ -270,7 +266,7 @@ def _run_directory(settings, others):
     out = pathlib.Path(others.out)
     if out.exists() and not out.is_dir():
         raise CommandError(f"--out must be a directory. Received: {out}", EXIT_IO)
-    if not others.resume and out.exists() and any(map(_is_of_a_run, out.iterdir())):
+    if not others.resume and RunDirectory(out).holds_a_run():
         if holder := RunLock.holder(out):
             raise CommandError(f"--out is in use by {holder}: {out}", EXIT_IO)
         raise CommandError(
@@ -278,7 +274,7 @@ def _run_directory(settings, others):
             f"the run in it. Received: {out}",
             EXIT_IO,
         )
-    checkpoints = out / "checkpoints"
+    checkpoints = RunDirectory(out).checkpoints
     if checkpoints.exists() and not checkpoints.is_dir():
         raise CommandError(f"{checkpoints} must be a directory", EXIT_IO)
     return out

@@ -19,6 +19,7 @@ from keras_dqn.cli import options
 from keras_dqn.config import SettingsError
 from keras_dqn.runs import digests
 from keras_dqn.runs import partial_run
+from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.system import signals
 from keras_dqn.system.exit_codes import EXIT_BROKEN
 from keras_dqn.system.exit_codes import EXIT_STOPPED
@@ -103,9 +104,12 @@ def report(whole, pieces):
         The exit code.
     """
     one, other = (
-        json.loads((run / partial_run.DIGESTS).read_text()) for run in (whole, pieces)
+        json.loads(RunDirectory(run).digests.read_text()) for run in (whole, pieces)
     )
-    chains = [digests.read_chain(run / partial_run.CHAIN) for run in (whole, pieces)]
+    chains = [
+        digests.read_chain(RunDirectory(run).iteration_digests)
+        for run in (whole, pieces)
+    ]
     one["every iteration"], other["every iteration"] = (c[-1]["chain"] for c in chains)
     print("| part | one piece | resumed | |\n| --- | --- | --- | --- |")
     for name in one:

@@ -4,8 +4,8 @@
 
     python -m keras_dqn.runs.partial_run SETTINGS.json OUT [--resume] [--stop-at N]
 
-Into the run directory `OUT` it writes `chain.jsonl`, a line for each iteration,
-and when the run has reached its end `digests.json`, those of every part.
+Into the run directory `OUT` it writes `iteration-digests.jsonl`, a line for each
+iteration, and at the end of the run `digests.json`, those of every part.
 """
 
 import argparse
@@ -15,9 +15,7 @@ import sys
 
 from keras_dqn.config import Settings
 from keras_dqn.runs import digests
-
-CHAIN = "chain.jsonl"
-DIGESTS = "digests.json"
+from keras_dqn.runs.directory import RunDirectory
 
 
 def main(argv=None):
@@ -48,8 +46,9 @@ def run_partially(settings, out, resume=False, stop_at=None):
     # Here, because it is the first import that needs a Keras backend.
     from keras_dqn.runs.run import TrainingRun
 
+    directory = RunDirectory(out)
     out.mkdir(parents=True, exist_ok=True)
-    chain = digests.HashChain(out / CHAIN)
+    chain = digests.HashChain(directory.iteration_digests)
     with TrainingRun(settings, out) as run:
 
         def note(agent, progress):
@@ -69,9 +68,9 @@ def run_partially(settings, out, resume=False, stop_at=None):
             **digests.of_replay(run.agent.replay),
             **digests.of_run_state(run.state),
             "evaluations": digests.of_json(run.evaluations.to_meta()),
-            "metrics": digests.of_metrics(out / "metrics.jsonl"),
+            "metrics": digests.of_metrics(directory.metrics),
         }
-    (out / DIGESTS).write_text(json.dumps(parts, indent=1) + "\n")
+    directory.digests.write_text(json.dumps(parts, indent=1) + "\n")
     return parts
 
 

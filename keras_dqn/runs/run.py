@@ -19,11 +19,13 @@ from keras_dqn.monitor import make_console
 from keras_dqn.monitor.jsonl import last_env_steps
 from keras_dqn.runs import provenance
 from keras_dqn.runs.checkpoints import RunCheckpoints
+from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.runs.evaluations import Evaluations
 from keras_dqn.runs.parts import make_agent
 from keras_dqn.runs.parts import make_training_envs
 from keras_dqn.system import files
 from keras_dqn.system import signals
+from keras_dqn.system.lock import RunLock
 from keras_dqn.system.watchdog import Watchdog
 
 
@@ -33,10 +35,11 @@ class TrainingRun:
     Args:
         settings: `Settings`.
         out: `pathlib.Path` of the run directory; made when training starts.
-        lock: `checkpoint.RunLock` of that directory, which the caller releases.
+        lock: `RunLock` of that directory, which the caller releases.
             Without one, `train` takes its own.
 
     Attributes:
+        directory: `RunDirectory`.
         agent: `DQNAgent`.
         envs: Vector environments.
         state: `run_state.RunState`, once `train` was called.
@@ -49,7 +52,7 @@ class TrainingRun:
 
     def __init__(self, settings, out, lock=None):
         self.settings = settings
-        self.out = out
+        self.directory = RunDirectory(out)
         self._lock = lock
         self.state = None
         self._watchdog = Watchdog(out, settings.env_timeout_seconds)
@@ -82,11 +85,6 @@ class TrainingRun:
         env_steps = self.state.iteration * self.settings.env_steps_per_iteration
         return f" in iteration {self.state.iteration}, after {env_steps} agent steps"
 
-    @property
-    def network_path(self):
-        """Where the network is saved, a plain `.keras` file."""
-        return self.out / "network.keras"
-
     def train(
         self,
         console="auto",
@@ -113,7 +111,7 @@ class TrainingRun:
                 checkpoint that can be read, or if no more can be written.
             FloatingPointError: If the weights are not finite.
         """
-        lock = contextlib.nullcontext() if self._lock else checkpoint.RunLock(self.out)
+        lock = contextlib.nullcontext() if self._lock else RunLock(self.directory.path)
         with lock:
             return self._train(
                 console, tensorboard, resume, exact, callbacks, self._lock or lock
@@ -122,12 +120,14 @@ class TrainingRun:
     def _train(self, console, tensorboard, resume, exact, callbacks, lock):
         interval = self.settings.log_interval_iterations
         monitors = [make_console(console, log_interval_iterations=interval)]
-        monitors.append(JsonLines(self.out / "metrics.jsonl", interval))
+        monitors.append(JsonLines(self.directory.metrics, interval))
         if tensorboard:
-            monitors.append(TensorBoard(self.out, log_interval_iterations=interval))
+            monitors.append(
+                TensorBoard(self.directory.path, log_interval_iterations=interval)
+            )
         monitors = Monitors(monitors)
         self.state = state = run_state.RunState.from_seed(self.settings.seed)
-        monitors.message(f"Run directory: {self.out}")
+        monitors.message(f"Run directory: {self.directory}")
         if lock.taken_over:
             monitors.message(
                 f"Warning: {lock.taken_over} had this directory, and is gone without "
@@ -136,16 +136,16 @@ class TrainingRun:
         # What went wrong is said in any case.
         is_quiet = console == "none"
         alarm = PlainConsole(sys.stderr).message if is_quiet else monitors.message
-        saves = RunCheckpoints(self.out / "checkpoints", monitors.message, alarm)
+        saves = RunCheckpoints(self.directory.checkpoints, monitors.message, alarm)
         if not resume and not saves.is_empty():
             raise checkpoint.CheckpointError(
-                f"{self.out} holds the checkpoints of another run. Resume it, or "
+                f"{self.directory} holds the checkpoints of another run. Resume it, or "
                 "train in a new directory"
             )
         self.evaluations = Evaluations(
             self.settings,
             self.evaluate,
-            lambda: self._save_network(self.out / "best.keras"),
+            lambda: self._save_network(self.directory.best_network),
             monitors.message,
             alarm,
         )
@@ -185,15 +185,17 @@ class TrainingRun:
             if progress is not None and saves.newest != progress.env_steps_done:
                 self._begin_checkpoint(saves, state, progress)
                 saves.finish(say)
-            self._save_network(self.network_path)
+            self._save_network(self.directory.network)
             if progress is not None and saves.newest != progress.env_steps_done:
                 raise checkpoint.CheckpointError(
                     "The run's last checkpoint could not be saved; the network could: "
-                    f"{self.network_path}"
+                    f"{self.directory.network}"
                 )
         is_solved = self.evaluations.is_solved
         finished = is_solved or state.iteration >= self.settings.iterations
-        say(("" if finished else "Stopped. ") + f"Saved model: {self.network_path}")
+        say(
+            ("" if finished else "Stopped. ") + f"Saved model: {self.directory.network}"
+        )
         return finished
 
     def evaluate(self, number=0):
@@ -288,17 +290,17 @@ class TrainingRun:
         One that is killed during its first save is such a run: the second save,
         which is due an interval later, waits for the first.
         """
-        settings, log = self.settings, self.out / "metrics.jsonl"
+        settings, log = self.settings, self.directory.metrics
         logged = last_env_steps(log)
         second = 2 * settings.checkpoint_interval_iterations
         if logged >= second * settings.env_steps_per_iteration:
             witness = log.name
-        elif logged and self.network_path.exists():  # saved after a checkpoint
-            witness = self.network_path.name
+        elif logged and self.directory.network.exists():  # saved after a checkpoint
+            witness = self.directory.network.name
         else:
             return
         raise checkpoint.CheckpointError(
-            f"There is no checkpoint in {self.out / 'checkpoints'}, and {witness} is "
+            f"There is no checkpoint in {self.directory.checkpoints}, and {witness} is "
             "of a run that had saved one, or could save none. Bring it back, or train "
             "in a new directory"
         )
@@ -312,7 +314,7 @@ class TrainingRun:
 
     def _write_settings(self):
         settings = files.json_bytes(self.settings.to_dict())
-        files.replace(self.out / "settings.json", settings + b"\n")
+        files.replace(self.directory.settings, settings + b"\n")
 
 
 def _limits_of(arrays):

@@ -1,0 +1,42 @@
+"""The files of a run directory: their names stand here and nowhere else."""
+
+import pathlib
+
+from keras_dqn.system.lock import RunLock
+
+
+class RunDirectory:
+    """The paths in the directory of one run.
+
+    Args:
+        path: Path of the directory. It need not exist.
+
+    Attributes:
+        path: `pathlib.Path` of the directory.
+        settings: `settings.json`, the run's `Settings`.
+        metrics: `metrics.jsonl`, one record for each logged iteration.
+        checkpoints: `checkpoints/`, see `checkpoint.Store`.
+        network: `network.keras`, the network at the end or after Ctrl-C.
+        best_network: `best.keras`, the best network of the evaluations on the way.
+        digests: `digests.json`, SHA-256 of every part at the end (`verify-resume`).
+        iteration_digests: `iteration-digests.jsonl`, the same for each iteration.
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.settings = self.path / "settings.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.network = self.path / "network.keras"
+        self.best_network = self.path / "best.keras"
+        self.digests = self.path / "digests.json"
+        self.iteration_digests = self.path / "iteration-digests.jsonl"
+
+    def __str__(self):
+        return str(self.path)
+
+    def holds_a_run(self):
+        """Whether a run has written here. A lock alone was left by a killed start."""
+        if not self.path.exists():
+            return False
+        return any(file.name != RunLock.NAME for file in self.path.iterdir())
