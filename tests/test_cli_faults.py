@@ -150,7 +150,7 @@ def test_a_missing_rom_is_said_with_what_to_install(tmp_path, capsys, monkeypatc
     (tmp_path / "roms").mkdir()
     monkeypatch.setenv("ALE_ROMS_DIR", str(tmp_path / "roms"))
     # ALE itself would end the process.
-    monkeypatch.setattr("keras_dqn.envs.atari._make_emulator", None)
+    monkeypatch.setattr("ale_py.vector_env.AtariVectorEnv", None)
     assert run(tmp_path / "run", "--env", "Breakout") == 78
     text = capsys.readouterr().err
     assert "pip install --force-reinstall ale-py" in text and "Traceback" not in text

@@ -1,36 +1,17 @@
-"""Atari games on the real emulator: ends, limits, seeds, and safety."""
-
-import os
-import sys
+"""Atari games on the real emulator: ends, limits, seeds, options."""
 
 import numpy as np
 import pytest
+from ale_py.vector_env import AtariVectorEnv
 
 from keras_dqn.envs import AtariEnvs
 from keras_dqn.envs import make_envs
+from tests.toys import assert_same_games
+from tests.toys import play
 
 pytestmark = pytest.mark.numpy
 
 NOOP, FIRE, RIGHT = 0, 1, 2
-
-
-def play(envs, steps, seed=0, reset_seed=0):
-    """Random play; returns everything that came out, as a list of tuples."""
-    rng = np.random.default_rng(seed)
-    outcome = [envs.reset(reset_seed).copy()]
-    for _ in range(steps):
-        step = envs.step(rng.integers(envs.num_actions, size=envs.num_envs))
-        outcome.append(
-            (step.observations, step.rewards, step.terminated, step.restarted)
-        )
-    return outcome
-
-
-def assert_same_games(one, other):
-    np.testing.assert_array_equal(one[0], other[0])
-    for a, b in zip(one[1:], other[1:], strict=True):
-        for x, y in zip(a, b, strict=True):
-            np.testing.assert_array_equal(x, y)
 
 
 def play_until_life_lost(envs):
@@ -183,16 +164,26 @@ def test_fire_is_pressed_so_that_waiting_loses_a_life():
 
 
 @pytest.mark.seed(44)
-def test_no_ops_are_drawn_below_noop_max():
+def test_no_ops_are_drawn_below_noop_max(monkeypatch):
+    frames = set()
+
+    class Counted(AtariVectorEnv):
+        def reset(self, **options):
+            observations, info = super().reset(**options)
+            frames.update(info["episode_frame_number"].tolist())
+            return observations, info
+
+    monkeypatch.setattr("ale_py.vector_env.AtariVectorEnv", Counted)
     with make_envs("Breakout", num_envs=8, noop_max=4) as envs:
-        _, info = envs._emulator.reset(seed=np.arange(8))
+        for seed in range(3):
+            envs.reset(seed)
     # FIRE takes the place of a no-op: 1 frame (0 or 1 drawn), 2 or 3.
-    assert set(info["episode_frame_number"].tolist()) == {1, 2, 3}
+    assert frames == {1, 2, 3}
 
 
 @pytest.mark.seed(38)
 def test_without_sticky_actions_seeds_change_only_the_no_ops():
-    """(Q16) With no no-ops to draw, all seeds play one and the same game."""
+    """With no no-ops to draw, all seeds play one and the same game."""
     with make_envs("Breakout", num_envs=2, noop_max=0) as envs:
         rng = np.random.default_rng(0)
         observations = envs.reset(0)
@@ -205,7 +196,6 @@ def test_without_sticky_actions_seeds_change_only_the_no_ops():
 
 @pytest.mark.seed(38)
 def test_with_sticky_actions_seeds_change_the_game():
-    """(Q16)"""
     with make_envs("ALE/Breakout-v5", num_envs=2, noop_max=0) as envs:
         rng = np.random.default_rng(0)
         observations = envs.reset(0)
@@ -270,121 +260,24 @@ def test_the_final_frame_is_the_newest_before_the_fatal_action_and_a_copy():
 
 
 @pytest.mark.seed(39)
-def test_training_rewards_are_signs_and_scores_stay_raw():
+def test_training_rewards_are_signs_and_scores_stay_raw(monkeypatch):
     """A brick of Breakout's upper rows pays 4 or 7."""
-    with make_envs("Breakout", num_envs=2) as envs:
+    dictated = iter(np.int32([[7, 0], [-3, 4]]))
+
+    class Dictated(AtariVectorEnv):
+        def recv(self):
+            observations, _, *rest = super().recv()
+            return observations, next(dictated), *rest
+
+    monkeypatch.setattr("ale_py.vector_env.AtariVectorEnv", Dictated)
+    with make_envs("Breakout", num_envs=2, max_episode_frames=8) as envs:
         envs.reset(0)
-        rewards = np.int32([7, 0])
-        envs._emulator = Tampered(envs._emulator, rewards)
         step = envs.step([NOOP, NOOP])
         assert step.rewards.tolist() == [7.0, 0.0]
         assert step.training_rewards.tolist() == [1.0, 0.0]
-        rewards[:] = [-3, 4]
         step = envs.step([NOOP, NOOP])
         assert step.training_rewards.tolist() == [-1.0, 1.0]
-        assert envs._scores.tolist() == [4.0, 4.0]
-
-
-class Tampered:
-    """An emulator whose rewards are dictated."""
-
-    def __init__(self, emulator, rewards):
-        self._emulator, self._rewards = emulator, rewards
-        self.send = emulator.send
-
-    def recv(self):
-        observations, _, *rest = self._emulator.recv()
-        return observations, self._rewards.copy(), *rest
-
-
-@pytest.fixture(scope="module")
-def two_games():
-    with make_envs("Breakout", num_envs=2) as envs:
-        envs.reset(0)
-        yield envs
-
-
-class Spy:
-    """An emulator that only counts."""
-
-    def __init__(self):
-        self.sent = 0
-
-    def send(self, actions):
-        self.sent += 1
-
-
-@pytest.mark.parametrize(
-    "actions",
-    [
-        [0, 4],
-        [-1, 0],
-        [0],
-        [0, 0, 0],
-        [[0, 0]],
-        0,
-        [0.0, 1.0],
-        [True, False],
-        [None, 0],
-        np.array([2**63, 0], np.uint64),
-    ],
-)
-def test_a_bad_action_never_reaches_the_emulator(two_games, actions, monkeypatch):
-    """ALE would hang for ever."""
-    with monkeypatch.context() as patch:
-        spy = Spy()
-        patch.setattr(two_games, "_emulator", spy)
-        with pytest.raises(ValueError, match="`actions` must be .*Received: actions"):
-            two_games.send(actions)
-        assert spy.sent == 0
-    two_games.step(np.array([0, 3], np.uint8))  # and nothing is broken
-
-
-def test_a_reset_with_actions_under_way_starts_clean():
-    with make_envs("Breakout", num_envs=2) as envs:
-        fresh = play(envs, 5)
-        envs.send([RIGHT, FIRE])
-        assert_same_games(fresh, play(envs, 5))
-
-
-@pytest.mark.parametrize("received", [True, False])
-def test_an_interrupted_recv_is_healed_by_a_reset(received):
-    """Ctrl-C may come before the emulator's answer is taken, or after."""
-
-    class Interrupted:
-        def __init__(self, emulator):
-            self._emulator, self.send = emulator, emulator.send
-
-        def recv(self):
-            if received:
-                self._emulator.recv()
-            raise KeyboardInterrupt
-
-    with make_envs("Breakout", num_envs=2) as envs:
-        fresh = play(envs, 5)
-        envs._emulator = Interrupted(envs._emulator)
-        with pytest.raises(KeyboardInterrupt):
-            envs.step([0, 0])
-        with pytest.raises(RuntimeError, match="Call `reset` before"):
-            envs.send([0, 0])
-        assert_same_games(fresh, play(envs, 5))
-
-
-@pytest.mark.seed(37, 46)
-@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
-@pytest.mark.parametrize("sent", [False, True])
-def test_close_ends_the_threads_of_the_emulator(sent):
-    before = set(os.listdir("/proc/self/task"))
-    envs = make_envs("Breakout", num_envs=2, num_threads=2)
-    envs.reset(0)
-    # By identity, not by number: those of an emulator closed before may end meanwhile.
-    started = set(os.listdir("/proc/self/task")) - before
-    assert started
-    if sent:
-        envs.send([0, 0])
-    envs.close()
-    assert not started & set(os.listdir("/proc/self/task"))
-    envs.close()
+        assert [episode.score for episode in step.episodes] == [4.0, 4.0]
 
 
 def test_every_option_is_shown_resolved():

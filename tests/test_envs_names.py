@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from ale_py import roms
 
-from keras_dqn.envs import atari
 from keras_dqn.envs import make_envs
 from keras_dqn.envs.names import parse_atari_name
 from keras_dqn.envs.step import game_seeds
@@ -93,7 +92,7 @@ def test_nonsense_is_refused(name):
 
 def test_a_missing_rom_is_refused_before_the_emulator_sees_it(tmp_path, monkeypatch):
     monkeypatch.setenv("ALE_ROMS_DIR", str(tmp_path))
-    monkeypatch.setattr(atari, "_make_emulator", None)
+    monkeypatch.setattr("ale_py.vector_env.AtariVectorEnv", None)
     with pytest.raises(ValueError, match="ROM is installed and intact.*breakout"):
         make_envs("Breakout")
     (tmp_path / "breakout.bin").write_bytes(b"not a game")

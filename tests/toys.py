@@ -144,3 +144,22 @@ class ScriptedEnv(CountingEnv):
                 raise self._error
             values.update(self._outcome)
         return tuple(values.values())
+
+
+def play(envs, steps, seed=0, reset_seed=0):
+    """Random play; returns everything that came out, as a list of tuples."""
+    rng = np.random.default_rng(seed)
+    outcome = [envs.reset(reset_seed).copy()]
+    for _ in range(steps):
+        step = envs.step(rng.integers(envs.num_actions, size=envs.num_envs))
+        outcome.append(
+            (step.observations, step.rewards, step.terminated, step.restarted)
+        )
+    return outcome
+
+
+def assert_same_games(one, other):
+    np.testing.assert_array_equal(one[0], other[0])
+    for a, b in zip(one[1:], other[1:], strict=True):
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_array_equal(x, y)

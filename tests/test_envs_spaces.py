@@ -1,0 +1,142 @@
+"""Spaces of Gymnasium environments: which are taken, and how observations are kept."""
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from keras_dqn.envs import EnvFault
+from keras_dqn.envs import make_envs
+from tests.toys import CountingEnv
+
+pytestmark = pytest.mark.numpy
+
+
+def with_spaces(observation=None, action=None, value=None):
+    """A constructor of environments with these spaces, which show `value`."""
+
+    class Custom(CountingEnv):
+        taken: list = []
+
+        def __init__(self):
+            super().__init__()
+            self.observation_space = observation or self.observation_space
+            self.action_space = action or self.action_space
+
+        def step(self, action):
+            self.taken.append(int(action))
+            return super().step(action)
+
+        def _observe(self):
+            return super()._observe() if value is None else value
+
+    return Custom
+
+
+def test_discrete_actions_that_start_elsewhere_are_mapped():
+    custom = with_spaces(action=spaces.Discrete(3, start=5))
+    with make_envs(custom, num_envs=3) as envs:
+        envs.reset(0)
+        assert envs.num_actions == 3
+        envs.step([0, 1, 2])
+        assert custom.taken == [5, 6, 7]
+        with pytest.raises(ValueError, match="at least 0 and less than 3"):
+            envs.send([5, 6, 7])
+
+
+def test_a_single_action_is_enough():
+    custom = with_spaces(action=spaces.Discrete(1))
+    with make_envs(custom) as envs:
+        envs.reset(0)
+        assert envs.num_actions == 1
+        np.testing.assert_array_equal(envs.step([0]).observations, [[0, 1]])
+        assert custom.taken == [0]
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Box(-1.0, 1.0, (2,)),
+        spaces.MultiDiscrete([2, 3]),
+        spaces.MultiBinary(2),
+        spaces.Dict({"jump": spaces.Discrete(2)}),
+    ],
+)
+def test_other_action_spaces_are_refused_by_name(space):
+    with pytest.raises(ValueError, match="must have a `Discrete`") as error:
+        make_envs(with_spaces(action=space))
+    assert f"action_space={space}" in str(error.value)
+
+
+def test_no_action_at_all_is_refused():
+    space = spaces.Discrete(1)
+    space.n = np.int64(0)  # its constructor would refuse
+    with pytest.raises(ValueError, match="at least one action.*Discrete"):
+        make_envs(with_spaces(action=space))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Dict({"a": spaces.Discrete(2)}),
+        spaces.Tuple([spaces.Discrete(2)]),
+        spaces.MultiDiscrete([2, 3]),
+        spaces.Text(4),
+    ],
+)
+def test_other_observation_spaces_are_refused_by_name(space):
+    with pytest.raises(ValueError, match="must have a `Box`") as error:
+        make_envs(with_spaces(observation=space))
+    assert f"observation_space={space}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "stored"),
+    [
+        (spaces.Discrete(3), 1, np.float32([0, 1, 0])),
+        (spaces.Discrete(3, start=-1), np.int64(1), np.float32([0, 0, 1])),
+        (spaces.MultiBinary(3), np.int8([1, 0, 1]), np.float32([1, 0, 1])),
+        (
+            spaces.Box(-1.0, 1.0, (2,), np.float64),
+            np.array([0.1, -1.0]),
+            np.float32([0.1, -1.0]),
+        ),
+        (spaces.Box(0, 9, (2,), np.int32), np.int32([3, 9]), np.float32([3, 9])),
+        (spaces.Box(0, 255, (2,), np.uint8), np.uint8([3, 255]), np.uint8([3, 255])),
+        (spaces.Box(0.0, 1.0, (), np.float32), np.float32(0.5), np.float32(0.5)),
+    ],
+)
+def test_observations_are_stored_as_float32_or_uint8(space, value, stored):
+    with make_envs(with_spaces(observation=space, value=value), num_envs=2) as envs:
+        step_shape = (2, *stored.shape)
+        for observations in (envs.reset(0), envs.step([0, 0]).observations):
+            np.testing.assert_array_equal(
+                observations, np.broadcast_to(stored, step_shape)
+            )
+            assert observations.dtype == envs.observation_dtype == stored.dtype
+        assert envs.stored_shape == envs.observation_shape == stored.shape
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "received"),
+    [
+        (spaces.Box(0, 255, (2,), np.uint8), np.float32([0.1, 0.2]), "dtype=float32"),
+        (spaces.Box(0.0, 1.0, (2,), np.float32), np.array([0.1, 0.2]), "dtype=float64"),
+        (spaces.Box(0.0, 1.0, (2,), np.float32), np.float32([0.1]), r"shape=\(1,\)"),
+        (spaces.Box(0.0, 1.0, (2,), np.float32), None, "None"),
+        (spaces.Discrete(3), 3, "3"),
+        (spaces.Discrete(3), -1, "-1"),
+        (spaces.Discrete(3), 1.0, "1.0"),
+        (spaces.MultiBinary(3), np.int8([1, 0]), r"shape=\(2,\)"),
+    ],
+)
+def test_an_observation_other_than_declared_is_refused(space, value, received):
+    class Custom(with_spaces(observation=space)):
+        def _observe(self):
+            return value
+
+    with make_envs(Custom, num_envs=2) as envs:
+        with pytest.raises(
+            EnvFault,
+            match=f"Environment 0 .*, reset: the observation must .*{received}",
+        ):
+            envs.reset(0)
