@@ -146,6 +146,18 @@ def test_an_environment_that_cannot_be_made_is_a_matter_of_settings(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_id_that_makes_one_environment_only_is_refused_before_the_run(
+    tmp_path, capsys
+):
+    """Its evaluations would play on in the games of the training."""
+    env = toys.CountingEnv()
+    with registered(lambda: env):
+        assert run(tmp_path / "run", "--num-envs", "1") == 78
+    text = capsys.readouterr().err
+    assert "new environment each time" in text and "Traceback" not in text
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_rom_is_said_with_what_to_install(tmp_path, capsys, monkeypatch):
     (tmp_path / "roms").mkdir()
     monkeypatch.setenv("ALE_ROMS_DIR", str(tmp_path / "roms"))

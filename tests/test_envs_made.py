@@ -1,13 +1,16 @@
 """Making and closing Gymnasium environments."""
 
 import functools
+import gc
 import json
 
+import gymnasium
 import numpy as np
 import pytest
 
 from keras_dqn.envs import GymnasiumEnvs
 from keras_dqn.envs import make_envs
+from keras_dqn.envs import make_evaluation_envs
 from tests.toys import ChainEnv
 from tests.toys import CountingEnv
 from tests.toys import EchoEnv
@@ -87,3 +90,71 @@ def test_a_failed_construction_closes_what_was_made():
     with pytest.raises(MemoryError, match="too many"):
         make_envs(Closing, num_envs=4)
     assert len(closed) == 2
+
+
+def returns_one_environment(wrap=lambda env: env):
+    env = CountingEnv()
+    return lambda: wrap(env)
+
+
+def limited(env):
+    return gymnasium.wrappers.TimeLimit(env, 3)
+
+
+@pytest.mark.parametrize("wrap", [lambda env: env, limited])
+def test_a_constructor_that_returns_one_environment_again_is_refused(wrap):
+    """Each step would count for all of them."""
+    with pytest.raises(ValueError, match="new environment each time.*CountingEnv"):
+        make_envs(returns_one_environment(wrap), num_envs=4)
+
+
+def test_a_registered_constructor_that_returns_one_environment_is_refused():
+    gymnasium.register("tests/Single-v0", returns_one_environment())
+    try:
+        with pytest.raises(ValueError, match="new environment each time.*Single-v0"):
+            make_envs("tests/Single-v0", num_envs=2)
+    finally:
+        del gymnasium.registry["tests/Single-v0"]
+
+
+@pytest.mark.parametrize("wrap", [lambda env: env, limited])
+@pytest.mark.parametrize("again", [make_envs, make_evaluation_envs])
+def test_no_environment_is_in_two_vectors(wrap, again):
+    """Else an evaluation would play on in the games of the training."""
+    make = returns_one_environment(wrap)
+    with make_envs(make) as envs:
+        envs.reset(0)
+        envs.step([0])
+        for env in (make, envs) if again is make_evaluation_envs else (make,):
+            with pytest.raises(ValueError, match="new environment each time"):
+                again(env)
+        step = envs.step([0])  # untouched, and not closed
+        np.testing.assert_array_equal(step.observations, [[0, 2]])
+
+
+def test_an_environment_that_was_closed_is_not_new():
+    make = returns_one_environment()
+    make_envs(make).close()
+    with pytest.raises(ValueError, match="new environment each time"):
+        make_envs(make)
+
+
+def test_environments_of_one_constructor_that_compare_equal_are_taken():
+    class Equal(CountingEnv):
+        def __eq__(self, other):
+            return True
+
+    with make_envs(Equal, num_envs=3) as envs, make_envs(Equal, num_envs=3):
+        assert envs.reset(0).shape == (3, 2)
+
+
+def test_nothing_is_kept_alive_to_be_recognized():
+    gone = []
+
+    class Counted(CountingEnv):
+        def __del__(self):
+            gone.append(1)
+
+    make_envs(Counted, num_envs=3).close()
+    gc.collect()
+    assert len(gone) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import numbers
+import weakref
 
 import gymnasium
 import numpy as np
@@ -27,14 +28,15 @@ class GymnasiumEnvs(VectorEnvs):
 
     Args:
         env: String, a registered id, or a constructor: a class or function that
-            returns a new `gymnasium.Env`.
+            returns a new `gymnasium.Env` each time.
         num_envs: Integer, copies of the environment.
         seed: Integer, the default of `reset`, or `None`.
         env_kwargs: Dict of keyword arguments for the environment, or `None`.
 
     Raises:
         ValueError: If the actions are not `Discrete`, or the observations not
-            `Box`, `Discrete` or `MultiBinary`.
+            `Box`, `Discrete` or `MultiBinary`, or if `env` returns an environment
+            that it returned before.
         TypeError: If `env` is neither, or does not return a `gymnasium.Env`.
     """
 
@@ -221,8 +223,12 @@ def _refuse_observation(where, observation, rule):
     raise EnvFault(f"{where}: the observation must be {rule}. Received: {received}")
 
 
+# The innermost environments that were made so far, by `id`, as long as they exist.
+_MADE = weakref.WeakValueDictionary()
+
+
 def _make(env, env_kwargs):
-    """Returns a new environment."""
+    """Returns a new environment; refuses one that was returned before."""
     if isinstance(env, gymnasium.Env) or not (isinstance(env, str) or callable(env)):
         raise TypeError(
             "`env` must be an id or a constructor, a callable that returns a new "
@@ -230,10 +236,19 @@ def _make(env, env_kwargs):
         )
     if isinstance(env, str):
         # What its checker warns of, this class refuses.
-        return gymnasium.make(env, disable_env_checker=True, **env_kwargs)
-    made = env(**env_kwargs)
+        made = gymnasium.make(env, disable_env_checker=True, **env_kwargs)
+    else:
+        made = env(**env_kwargs)
     if not isinstance(made, gymnasium.Env):
         raise TypeError(f"`env` must return a `gymnasium.Env`. Received: {made!r}")
+    innermost = made.unwrapped
+    if _MADE.get(id(innermost)) is innermost:
+        raise ValueError(
+            "`env` must return a new environment each time, as a class does, or "
+            "`lambda: MyEnv()`, but not `lambda: my_env`. An evaluation makes its own, "
+            f"too. Received: {env=}, which returned {made!r} before"
+        )
+    _MADE[id(innermost)] = innermost
     return made
 
 

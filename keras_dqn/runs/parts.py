@@ -6,6 +6,7 @@ from keras_dqn import models
 from keras_dqn.agent import DQNAgent
 from keras_dqn.envs import is_atari
 from keras_dqn.envs import make_envs
+from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.replay import UniformReplay
 
@@ -84,4 +85,10 @@ def make_training_envs(settings):
                 f"`{name}` is an option of Atari games only. Received: "
                 f"env_id={settings.env_id!r}, {name}={value!r}"
             )
-    return make_envs(settings.env_id, settings.num_envs)
+    envs = make_envs(settings.env_id, settings.num_envs)
+    try:  # Refuse now, not after hours, an id that makes no second environment.
+        make_evaluation_envs(envs).close()
+    except BaseException:
+        envs.close()
+        raise
+    return envs
