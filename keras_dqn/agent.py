@@ -77,6 +77,7 @@ class DQNAgent:
         self._compiled = None
         self._learner = None
         self._envs = None
+        self._fits = 0
 
     @property
     def network(self):
@@ -158,6 +159,10 @@ class DQNAgent:
         optimizer and replay go on from where they are. The first Ctrl-C ends
         the run after the iteration that is under way.
 
+        Without `seed`, the first call uses the seed of the settings, and every
+        later one a seed derived from it, which the monitors show: other games,
+        other random actions. A `seed` given twice repeats both.
+
         Args:
             envs: Vector environments. They are reset.
             env_steps: Integer, agent steps over all environments, rounded down
@@ -193,7 +198,11 @@ class DQNAgent:
         if monitors is None:
             monitors = make_console("none")
         if state is None:
+            if "seed" not in changes:
+                seed = run_state.seed_of_fit(settings.seed, self._fits)
+                settings = settings.replace(seed=seed)
             state = run_state.RunState.from_seed(settings.seed)
+        self._fits += 1
         with monitors, signals.handled() as requests:
             monitors.start(self.run_info(envs, settings))
             return self._consume(envs, settings, state, monitors, callbacks, requests)

@@ -152,3 +152,16 @@ class RunState:
         self.updates = meta["updates"]
         self.seed = meta["seed"]
         self.reward_abs_max = reward_abs_max
+
+
+def seed_of_fit(seed, number):
+    """Returns the seed for an agent's `fit`, numbered from 0.
+
+    The first one is `seed` itself. Each later one is derived from it and the
+    number: 0 to 2**31 - 1, like `Settings.seed`.
+    """
+    if number == 0:
+        return seed
+    key = (len(_RNGS) + 1, number)
+    stream = np.random.SeedSequence(seed, spawn_key=key)
+    return int(stream.generate_state(1)[0] >> 1)

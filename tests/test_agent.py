@@ -67,6 +67,45 @@ def test_two_runs_with_one_seed_give_the_same_weights_bit_for_bit():
     assert any((a != b).any() for a, b in zip(first, other, strict=True))
 
 
+def games_of_fits(*seeds, settings=None):
+    """Lengths of the games of several fits of one agent, played at random."""
+    games = []
+    with keras_dqn.make_envs("CartPole-v1", num_envs=2) as envs:
+        agent = make_agent(envs)
+        for seed in seeds:
+            lengths = []
+
+            def note(agent, progress, lengths=lengths):
+                lengths.extend(episode.length for episode in progress.episodes)
+
+            agent.fit(
+                envs,
+                env_steps=256,
+                settings=settings,
+                callbacks=[note],
+                **({} if seed is None else {"seed": seed}),
+                **{**FIT, "epsilon_endpoints": (), "epsilon_outside": 1.0},
+            )
+            games.append(tuple(lengths))
+    return games
+
+
+def test_every_fit_has_its_own_chance_and_the_first_that_of_the_settings():
+    first, second, third = games_of_fits(None, None, None)
+    assert len({first, second, third}) == 3
+    assert games_of_fits(None, None) == [first, second]
+    assert games_of_fits(keras_dqn.Settings().seed) == [first]
+    settings = keras_dqn.presets.breakout(seed=3)
+    other, again, given = games_of_fits(None, None, 3, settings=settings)
+    assert len({first, second, other, again}) == 4
+    assert given == other
+
+
+def test_a_seed_that_is_given_twice_repeats_the_games():
+    first, second, other = games_of_fits(5, 5, 6)
+    assert first == second != other
+
+
 def test_an_evaluation_changes_nothing_in_the_training():
     def weights(evaluates):
         def look(agent, progress):
