@@ -5,6 +5,7 @@ import os
 import pathlib
 import resource
 import shutil
+import stat
 import tempfile
 import time
 
@@ -39,6 +40,27 @@ def newest(directory):
     frames = vault.contents(loaded.parts["replay"]["frames"])
     np.testing.assert_array_equal(frames, state(number)["replay"]["frames"].array)
     return number
+
+
+def test_a_disk_that_cannot_flush_directories_is_no_obstacle(tmp_path, monkeypatch):
+    """`fsync` of a directory is EINVAL on some file systems. A file's is no excuse."""
+    fsync = os.fsync
+
+    def flush(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    saved(tmp_path / "a", 1)
+    assert checkpoint.load(tmp_path / "a").meta["number"] == 1
+
+    def refuse(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(checkpoint.CheckpointError, match="Input/output error"):
+        saved(tmp_path / "a", 2)
 
 
 def every_name(directory):

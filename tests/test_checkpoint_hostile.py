@@ -202,7 +202,7 @@ def test_what_is_no_ordinary_file_is_refused(path, make, name):
     target = file.with_name("elsewhere")
     target.write_bytes(file.read_bytes())
     make(file, target)
-    check_refused(path, file.name if name else "is not an ordinary file")
+    check_refused(path, file.name if name else "is not a regular file")
 
 
 def test_directories_that_are_links_are_refused(path, tmp_path):

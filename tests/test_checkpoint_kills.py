@@ -13,7 +13,8 @@ from tests.test_benchmarks import run_script
 
 pytestmark = pytest.mark.numpy
 # Whatever changes a disk. Between two of these calls it looks the same.
-CALLS = ("open", "write", "fsync", "mkdir", "rename", "unlink", "rmdir", "ftruncate")
+CALLS = ("open", "write", "fsync", "mkdir", "rename", "replace", "unlink", "rmdir")
+CALLS += ("ftruncate",)
 KILLED = 137
 COLUMNS = 4
 

@@ -60,9 +60,9 @@ def test_the_lock_of_a_killed_process_is_taken_over_and_said(tmp_path, holder):
     holder.wait()
     with RunLock(tmp_path / "run") as lock:
         assert lock.taken_over.startswith(f"process {holder.pid} on ")
-        text = (tmp_path / "run" / "LOCK").read_text()
+        text = (tmp_path / "run" / "LOCK.json").read_text()
         assert json.loads(text)["pid"] == os.getpid()
-    assert not (tmp_path / "run" / "LOCK").exists()
+    assert list((tmp_path / "run").iterdir()) == [tmp_path / "run" / "settings.json"]
 
 
 def test_a_lock_that_was_released_leaves_nothing_and_can_be_taken_again(tmp_path):
@@ -78,7 +78,8 @@ def test_a_lock_that_was_released_leaves_nothing_and_can_be_taken_again(tmp_path
 
 def test_a_lock_file_with_anything_in_it_is_no_obstacle(tmp_path):
     for text in ("nonsense", "[]", '{"pid": "x"}', "[" * 5000, "\xff"):
-        (tmp_path / "LOCK").write_text(text)
+        for name in ("LOCK", "LOCK.json"):
+            (tmp_path / name).write_text(text)
         with RunLock(tmp_path) as lock:
             assert lock.taken_over == "an unknown process"
 

@@ -192,6 +192,12 @@ def _run(settings, others):
     except OSError as error:
         raise CommandError(str(error), EXIT_IO) from None
     with lock:
+        if not others.resume and RunDirectory(out).holds_a_run():
+            raise CommandError(
+                "--out must be a new or empty directory; add --resume to go on with "
+                f"the run in it. Received: {out}",
+                EXIT_IO,
+            )
         return _run_locked(settings, others, out, lock)
 
 
@@ -258,7 +264,7 @@ def _check_backend():
 
 
 def _run_directory(settings, others):
-    """Returns the run directory, which no other run has written to."""
+    """Returns the path of the run directory."""
     if others.out is None:
         game = settings.env_id.replace("/", "-").lower()
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -266,14 +272,6 @@ def _run_directory(settings, others):
     out = pathlib.Path(others.out)
     if out.exists() and not out.is_dir():
         raise CommandError(f"--out must be a directory. Received: {out}", EXIT_IO)
-    if not others.resume and RunDirectory(out).holds_a_run():
-        if holder := RunLock.holder(out):
-            raise CommandError(f"--out is in use by {holder}: {out}", EXIT_IO)
-        raise CommandError(
-            "--out must be a new or empty directory; add --resume to go on with "
-            f"the run in it. Received: {out}",
-            EXIT_IO,
-        )
     checkpoints = RunDirectory(out).checkpoints
     if checkpoints.exists() and not checkpoints.is_dir():
         raise CommandError(f"{checkpoints} must be a directory", EXIT_IO)

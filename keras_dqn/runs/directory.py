@@ -39,4 +39,4 @@ class RunDirectory:
         """Whether a run has written here. A lock alone was left by a killed start."""
         if not self.path.exists():
             return False
-        return any(file.name != RunLock.NAME for file in self.path.iterdir())
+        return any(file.name not in RunLock.NAMES for file in self.path.iterdir())

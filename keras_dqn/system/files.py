@@ -1,10 +1,13 @@
-"""Files that are whole or not there, and reading that trusts no file.
+"""Atomic writes, and reads that check the file first.
 
-Whatever is written is new: made under a name that no file has, flushed to the
-disk, and renamed when whole. Whatever is read is an ordinary file of the size
-that was expected; links, devices and pipes are refused before anything is read.
+A file is written under a new name, flushed to the disk with `fsync`, and renamed
+once it is complete. A file is read only if it is a regular file of the expected
+size: links, devices and pipes are refused before anything is read.
 """
 
+from __future__ import annotations
+
+import errno
 import hashlib
 import json
 import math
@@ -13,6 +16,15 @@ import stat
 
 BLOCK_BYTES = 2**22
 LARGEST_JSON_BYTES = 2**24
+
+# Flags that only some systems have. Windows would translate line ends without
+# the first; the others are POSIX.
+_BINARY = getattr(os, "O_BINARY", 0)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_DIRECTORY = getattr(os, "O_DIRECTORY", None)
+# What `fsync` raises where a file system cannot flush directories.
+_CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP)
 
 
 def write_new(path, blocks):
@@ -23,12 +35,13 @@ def write_new(path, blocks):
         blocks: Iterable of objects with the buffer protocol.
 
     Returns:
-        `{"bytes": ..., "sha256": ...}` of what was written.
+        `{"bytes": ..., "sha256": ...}`: the size and digest of the file.
 
     Raises:
-        OSError: If the file exists, or the disk refuses. Half a file may be left.
+        OSError: If the file exists or cannot be written. An incomplete file may
+            be left.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
     digest, count = hashlib.sha256(), 0
     descriptor = os.open(path, flags, 0o666)
     try:
@@ -42,27 +55,27 @@ def write_new(path, blocks):
 
 
 def replace(path, data):
-    """Puts a small file in the place of another, or of none, in one step.
+    """Writes a small file atomically, over an older one if there is one.
 
     Args:
         path: `pathlib.Path`.
         data: Bytes.
 
     Raises:
-        OSError: If the disk refuses. The old file is still there then.
+        OSError: If it cannot be written. The older file is still there then.
     """
     unfinished = path.with_name(f".unfinished-{path.name}")
     unfinished.unlink(missing_ok=True)
     write_new(unfinished, [data])
-    os.rename(unfinished, path)
+    os.replace(unfinished, path)
     flush_directory(path.parent)
 
 
 def make_directory(path):
-    """Makes a directory and those above it, each flushed to the disk.
+    """Makes a directory and its missing parents, each flushed to the disk.
 
     Returns:
-        List of the directories that were made, the highest first.
+        List of the directories that were made, the outermost first.
     """
     if path.is_dir():
         return []
@@ -73,23 +86,29 @@ def make_directory(path):
 
 
 def flush_directory(path):
-    """Makes sure that names given in this directory survive a power cut."""
-    flush(path, os.O_DIRECTORY)
+    """Flushes the names in a directory, where the system can do that.
 
-
-def flush(path, flags=0):
-    """Makes sure that what a closed file holds survives a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+    Without it, a file that was just created or renamed may be gone after a power
+    cut. Windows opens no directories, and some file systems flush none.
+    """
+    if _DIRECTORY is None:
+        return
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        _flush(path, os.O_RDONLY | _DIRECTORY)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
+
+
+def flush(path):
+    """Flushes the contents of a closed file to the disk."""
+    _flush(path, os.O_RDWR | _BINARY)  # Windows flushes no file opened for reading
 
 
 def blocks_of(array):
-    """Yields the bytes of a NumPy array, in C order, without a copy of it all.
+    """Yields the bytes of a NumPy array in C order, as views and without copies.
 
-    Along the first axis the array may have gaps; the rest is in one piece.
+    The array may be strided along its first axis; the rest must be contiguous.
     """
     if array.ndim > 1 and not array.flags.c_contiguous:
         for row in array:
@@ -101,29 +120,29 @@ def blocks_of(array):
 
 
 def read_blocks(path, nbytes):
-    """Yields the bytes of an ordinary file of exactly this size.
+    """Yields the bytes of a regular file of exactly this size.
 
     Raises:
         ValueError: If it is a link, a device or of another size.
         OSError: If it cannot be read.
     """
-    with _open_ordinary(path, nbytes) as file:
+    with _open_regular(path, nbytes) as file:
         while block := file.read(BLOCK_BYTES):
             yield block
 
 
 def read_into(path, arrays):
-    """Fills arrays, one after the other, with the bytes of an ordinary file.
+    """Fills arrays, one after the other, with the bytes of a regular file.
 
     Args:
         path: `pathlib.Path`.
-        arrays: NumPy arrays that may be written to. Along the first axis they may
-            have gaps. Together they have as many bytes as the file.
+        arrays: Writable NumPy arrays, together of the file's size. They may be
+            strided along their first axis.
 
     Raises:
         ValueError, OSError: As `read_blocks`.
     """
-    with _open_ordinary(path, sum(array.nbytes for array in arrays)) as file:
+    with _open_regular(path, sum(array.nbytes for array in arrays)) as file:
         for array in arrays:
             for block in blocks_of(array):
                 done = 0
@@ -144,13 +163,13 @@ def check_digest(path, facts):
 
 
 def check_size(path, nbytes):
-    """Raises `ValueError` unless it is an ordinary file of this size."""
+    """Raises `ValueError` unless it is a regular file of this size."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
         raise ValueError(f"{path.name} is missing") from None
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"{path.name} is not an ordinary file")
+        raise ValueError(f"{path.name} is not a regular file")
     if found.st_size != nbytes:
         raise ValueError(
             f"{path.name} should have {nbytes} bytes and has {found.st_size}"
@@ -158,16 +177,16 @@ def check_size(path, nbytes):
 
 
 def json_bytes(value):
-    """Returns `value` as JSON, or raises `ValueError` for what JSON has not."""
+    """Returns `value` as JSON. Raises `ValueError` for NaN and infinity."""
     return json.dumps(value, indent=1, allow_nan=False).encode()
 
 
 def read_json(path):
-    """Returns what a JSON file holds, of at most 16 MiB.
+    """Returns the value in a JSON file of at most 16 MiB.
 
     Raises:
-        ValueError: If it is not an ordinary file, too large, or not strict JSON:
-            a key twice in an object, NaN or infinity, or too deep a nesting.
+        ValueError: If it is not a regular file, too large, or not strict JSON: a
+            duplicate key, NaN or infinity, or nested too deeply.
         OSError: If it cannot be read.
     """
     nbytes = os.lstat(path).st_size
@@ -182,7 +201,7 @@ def read_json(path):
             parse_float=_finite,
         )
     except RecursionError:
-        raise ValueError(f"{path.name} is nested too deep") from None
+        raise ValueError(f"{path.name} is nested too deeply") from None
     except ValueError as error:  # bad UTF-8 is one, too
         raise ValueError(f"{path.name} is not strict JSON: {error}") from None
 
@@ -205,18 +224,27 @@ def _finite(text):
     return value if math.isfinite(value) else _no_constant(text)
 
 
-def _open_ordinary(path, nbytes):
-    """Opens an ordinary file of this size for reading, unbuffered."""
+def _open_regular(path, nbytes):
+    """Opens a regular file of this size for reading, unbuffered."""
     check_size(path, nbytes)
-    # A pipe would make `open` wait; what is swapped in between is seen below.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    # It may have been replaced since then: by a link, which `_NOFOLLOW` refuses, by
+    # a pipe, for which `open` would wait without `_NONBLOCK`, or by another file.
+    flags = os.O_RDONLY | _BINARY | _NOFOLLOW | _NONBLOCK
     descriptor = os.open(path, flags)
     file = os.fdopen(descriptor, "rb", buffering=0)
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_size != nbytes:
         file.close()
-        raise ValueError(f"{path.name} was changed while it was opened")
+        raise ValueError(f"{path.name} changed while it was opened")
     return file
+
+
+def _flush(path, flags):
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_all(descriptor, block):
@@ -224,6 +252,6 @@ def _write_all(descriptor, block):
     while rest:
         written = os.write(descriptor, rest)
         if not written:
-            raise OSError("the disk took nothing")
+            raise OSError("nothing could be written: the disk may be full")
         rest = rest[written:]
     return len(block)
