@@ -1,8 +1,9 @@
-"""Q-networks, as plain functional Keras models, and how files of them are opened."""
+"""Q-networks as plain functional Keras models, how they are copied, and opened."""
 
+from keras_dqn.models.copying import copy_network
 from keras_dqn.models.dueling import dueling_cnn
 from keras_dqn.models.dueling import dueling_head
 from keras_dqn.models.dueling import dueling_mlp
 from keras_dqn.models.loading import load_network
 
-__all__ = ["dueling_cnn", "dueling_head", "dueling_mlp", "load_network"]
+__all__ = ["copy_network", "dueling_cnn", "dueling_head", "dueling_mlp", "load_network"]

@@ -1,0 +1,267 @@
+"""A copied network computes the same function, and goes on doing so when synced."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras import ops
+
+from keras_dqn.models import copying
+from tests import tiny
+
+BACKEND = keras.config.backend()
+
+
+def functional(*stack, shape=(4,), dtype="float32", actions=3):
+    """The layers one after the other, and Q-values at the end."""
+    x = inputs = keras.Input(shape, dtype=dtype)
+    for layer in stack:
+        x = layer(x)
+    if len(x.shape) > 2:
+        x = layers.Flatten()(x)
+    return keras.Model(inputs, layers.Dense(actions)(x))
+
+
+def adapted(**options):
+    norm = layers.Normalization(**options)
+    norm.adapt(np.arange(1000.0, 1032.0, dtype="float32").reshape(8, 4))
+    return norm
+
+
+class Scale(layers.Layer):
+    """Unregistered. What `set_later` is does not stand in its configuration."""
+
+    set_later = 1.0
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")
+        self.shift = self.add_weight(shape=(shape[-1],), trainable=False)
+
+    def call(self, x):
+        return x * self.scale * self.set_later + self.shift
+
+
+class Doubled(layers.Layer):
+    """Without variables."""
+
+    factor = 2.0
+
+    def call(self, x):
+        return self.factor * x
+
+
+class Block(layers.Layer):
+    """Makes layers of its own, whose names Keras counts up."""
+
+    def __init__(self, units=4, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.parts = [layers.Dense(units), layers.BatchNormalization()]
+        self.norm = layers.Normalization()
+
+    def build(self, shape):
+        self.norm.adapt(np.arange(32.0, dtype="float32").reshape(8, 4))
+        for part in self.parts:
+            part.build(shape)
+
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], self.units)
+
+    def call(self, x, training=None):
+        x = self.norm(x)
+        for part in self.parts:
+            x = part(x, training=training)
+        return x
+
+
+def changed(layer, **attributes):
+    for name, value in attributes.items():
+        setattr(layer, name, value)
+    return layer
+
+
+def lora():
+    network = functional(layers.Dense(4, name="lora"), layers.Dense(4))
+    network.get_layer("lora").enable_lora(2, lora_alpha=5.0)
+    return network
+
+
+def quantized(mode):
+    network = functional(layers.Dense(8), layers.Dense(8))
+    network.quantize(mode)
+    return network
+
+
+def shared_twice():
+    dense = layers.Dense(4, "tanh")
+    return functional(dense, layers.ReLU(), dense)
+
+
+def nested():
+    inner = keras.Sequential([adapted(), layers.Dense(4), layers.Dropout(0.5)])
+    x = inputs = keras.Input((4,))
+    x = keras.Model(inputs, inner(x) + 1.0)(keras.Input((4,)))
+    outer = keras.Model(inputs, inner(inputs) * 2.0)
+    return functional(outer, layers.Dense(4), inner)
+
+
+def frozen():
+    network = functional(
+        layers.Dense(4, name="frozen"), layers.BatchNormalization(name="norm")
+    )
+    network.get_layer("frozen").trainable = False
+    network.get_layer("norm").gamma.trainable = False
+    return network
+
+
+def frozen_inside():
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.Dense(4)])
+    inner.trainable = False
+    return functional(inner, layers.Dense(4))
+
+
+def compiled():
+    network = functional(layers.Dense(4))
+    network.compile("adam", loss=lambda y_true, y_pred: ops.mean(y_pred))
+    return network
+
+
+def with_operations():
+    inputs = keras.Input((4,))
+    x = ops.concatenate([inputs, inputs / 3.0], axis=-1)[:, 1:] ** 2
+    return keras.Model(inputs, layers.Dense(2)(x))
+
+
+NETWORKS = {
+    "dueling": tiny.network,
+    "dueling cnn": lambda: tiny.models.dueling_cnn(2, (36, 36, 1), 4),
+    "normalization": lambda: functional(adapted()),
+    "normalization in mixed precision": lambda: functional(
+        adapted(dtype="mixed_bfloat16")
+    ),
+    "normalization by constants": lambda: functional(
+        layers.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=[4.0, 1.0, 2.0, 3.0])
+    ),
+    "frozen normalization": lambda: functional(changed(adapted(), trainable=False)),
+    "wrapped normalization": lambda: functional(
+        layers.TimeDistributed(adapted()), shape=(3, 4)
+    ),
+    "lambda": lambda: functional(layers.Lambda(lambda x: x / 4.8 + np.float32(1))),
+    "lambda in a wrapper": lambda: functional(
+        layers.TimeDistributed(
+            keras.Sequential([layers.Lambda(lambda x: x / 4.8), layers.Dense(3)])
+        ),
+        shape=(3, 4),
+    ),
+    "attribute set later": lambda: functional(changed(Scale(), set_later=3.0)),
+    "attribute set later, no variables": lambda: functional(
+        changed(Doubled(), factor=7.0)
+    ),
+    "activation set later": lambda: functional(
+        changed(layers.Dense(4), activation=lambda x: ops.tanh(x) * 3)
+    ),
+    "custom": lambda: functional(Block()),
+    "custom in a wrapper": lambda: functional(
+        layers.TimeDistributed(Block()), shape=(3, 4)
+    ),
+    "shared": shared_twice,
+    "nested": nested,
+    "sequential": lambda: keras.Sequential(
+        [keras.Input((4,)), adapted(), layers.Dense(4, "relu"), layers.Dense(2)]
+    ),
+    "batch normalization": lambda: functional(
+        layers.Dense(4), layers.BatchNormalization()
+    ),
+    "spectral normalization": lambda: functional(
+        layers.SpectralNormalization(layers.Dense(4))
+    ),
+    "layer normalization": lambda: functional(layers.LayerNormalization()),
+    "dropout": lambda: functional(layers.Dropout(0.5), layers.GaussianNoise(1.0)),
+    "lstm": lambda: functional(layers.LSTM(3, recurrent_dropout=0.5), shape=(5, 4)),
+    "gru": lambda: functional(layers.GRU(3), shape=(None, 4)),
+    "simple rnn": lambda: functional(layers.SimpleRNN(3), shape=(5, 4)),
+    "bidirectional": lambda: functional(
+        layers.Bidirectional(layers.LSTM(3)), shape=(5, 4)
+    ),
+    "attention": lambda: functional(
+        changed_call(layers.MultiHeadAttention(2, 3, dropout=0.1)), shape=(5, 4)
+    ),
+    "embedding": lambda: functional(layers.Embedding(7, 3), shape=(5,), dtype="int32"),
+    "embedding of floats": lambda: functional(layers.Embedding(1, 3), shape=(5,)),
+    "embedding of bytes": lambda: functional(
+        layers.Embedding(7, 3), shape=(5,), dtype="uint8"
+    ),
+    "time distributed": lambda: functional(
+        layers.TimeDistributed(layers.Dense(3)), shape=(5, 4)
+    ),
+    "images of any size": lambda: functional(
+        layers.Rescaling(1 / 255),
+        layers.Conv2D(3, 8, 4),
+        layers.GlobalAveragePooling2D(),
+        shape=(None, None, 3),
+        dtype="uint8",
+    ),
+    "regularized": lambda: functional(
+        layers.Dense(4, kernel_regularizer="l2", activity_regularizer="l1"),
+        layers.ActivityRegularization(0.1),
+    ),
+    "lora": lora,
+    "int8": lambda: quantized("int8"),
+    "int4": lambda: quantized("int4"),
+    "mixed precision": lambda: functional(
+        layers.Dense(4, dtype="mixed_bfloat16"), layers.Dense(4, dtype="float16")
+    ),
+    "bfloat16": lambda: functional(layers.Dense(4, dtype="bfloat16"), dtype="bfloat16"),
+    "frozen": frozen,
+    "frozen inside": frozen_inside,
+    "compiled": compiled,
+    "operations": with_operations,
+}
+
+
+def changed_call(layer):
+    """A layer that is called as `layer(x, x)`."""
+    inputs = keras.Input((5, 4))
+    return keras.Model(inputs, layer(inputs, inputs))
+
+
+def random_inputs(network, seed):
+    (tensor,) = network.inputs
+    rng = np.random.default_rng(seed)
+    shape = [size or 40 for size in tensor.shape]
+    if keras.backend.is_float_dtype(tensor.dtype):
+        return rng.uniform(-1, 1, shape).astype("float32")
+    return rng.integers(2, size=shape).astype(tensor.dtype)
+
+
+def outputs(network, seed=1):
+    value = network(random_inputs(network, seed), training=False)
+    return ops.convert_to_numpy(value).astype("float32")
+
+
+def variables(network):
+    return [np.array(ops.convert_to_numpy(each.value)) for each in network.variables]
+
+
+def train(network, seed=2):
+    """Sets other weights, as training would: only those that an optimizer changes."""
+    rng = np.random.default_rng(seed)
+    for each in network.trainable_variables:
+        each.assign(rng.normal(size=each.shape))
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    keras.utils.set_random_seed(0)
+    return NETWORKS[request.param]()
+
+
+def test_a_copy_computes_the_same_and_follows_when_synced(network):
+    copy = copying.copy_network(network)
+    before = outputs(network)
+    np.testing.assert_array_equal(outputs(copy), before)
+    train(network)
+    np.testing.assert_array_equal(outputs(copy), before)
+    assert np.any(outputs(network) != before)
+    copying.copy_variables(network, copy)
+    np.testing.assert_array_equal(outputs(copy), outputs(network))
