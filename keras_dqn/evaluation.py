@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from keras_dqn import checks
 from keras_dqn.exploration import epsilon_greedy
 
 
@@ -73,10 +74,7 @@ def evaluate(q_values, envs, episodes, epsilon, seed, stop=None):
     Raises:
         ValueError: If `episodes` or `epsilon` is out of range.
     """
-    if isinstance(episodes, bool) or int(episodes) != episodes or episodes < 1:
-        raise ValueError(
-            f"`episodes` must be a whole number from 1. Received: episodes={episodes}"
-        )
+    episodes = checks.integer("episodes", episodes, minimum=1)
     streams = np.random.SeedSequence(seed).spawn(2)
     rng = np.random.default_rng(streams[0])
     shares = [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numbers
-
 import numpy as np
+
+from keras_dqn import checks
 
 
 def epsilon_greedy(q_values, epsilon, rng):
@@ -38,10 +38,7 @@ def epsilon_greedy(q_values, epsilon, rng):
           Algorithm 1.
     """
     q_values = _checked_q_values(q_values)
-    if not isinstance(epsilon, numbers.Real) or not 0.0 <= epsilon <= 1.0:
-        raise ValueError(
-            f"`epsilon` must be a number from 0 to 1. Received: epsilon={epsilon!r}"
-        )
+    epsilon = checks.probability("epsilon", epsilon)
     if not isinstance(rng, np.random.Generator):
         raise TypeError(
             f"`rng` must be a `numpy.random.Generator`. Received: rng={rng!r}"

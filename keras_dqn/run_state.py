@@ -5,6 +5,8 @@ import dataclasses
 
 import numpy as np
 
+from keras_dqn import checks
+
 EPISODE_WINDOW = 100  # episodes in the running means
 _RNGS = ("exploration_rng", "replay_rng", "monitor_rng")
 
@@ -131,26 +133,19 @@ class RunState:
         Raises:
             ValueError: If a counter or a generator is missing or impossible.
         """
-        for name in ("iteration", "updates", "seed"):
-            value = meta.get(name)
-            if type(value) is not int or not 0 <= value < 2**63:
-                raise ValueError(
-                    f"`{name}` must be a counter. Received: {name}={value!r:.100}"
-                )
-        reward_abs_max = meta.get("reward_abs_max", 0.0)
-        if type(reward_abs_max) is not float or not 0.0 <= reward_abs_max < np.inf:
-            raise ValueError(
-                "`reward_abs_max` must be a finite float, at least 0. Received: "
-                f"reward_abs_max={reward_abs_max!r:.100}"
-            )
+        counters = {
+            name: checks.integer(name, meta.get(name), 0, checks.LARGEST_COUNT)
+            for name in ("iteration", "updates", "seed")
+        }
+        reward_abs_max = checks.number(
+            "reward_abs_max", meta.get("reward_abs_max"), minimum=0.0
+        )
         try:
             for name in _RNGS:
                 getattr(self, name).bit_generator.state = meta[name]
         except (KeyError, TypeError, OverflowError, ValueError) as error:
             raise ValueError(f"`{name}` is no generator's state: {error}") from None
-        self.iteration = meta["iteration"]
-        self.updates = meta["updates"]
-        self.seed = meta["seed"]
+        self.iteration, self.updates, self.seed = counters.values()
         self.reward_abs_max = reward_abs_max
 
 

@@ -1,35 +1,35 @@
-"""Numbers that change while a run goes on: exploration and importance sampling.
+"""Schedules: how epsilon and beta change during a run.
 
-A schedule is a function of the absolute number of agent steps, so a resumed run
-reads the same values as one that was never stopped.
+A schedule is a function of the agent steps taken since the run began, so a resumed
+run reads the same values as one that was never stopped.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import numbers
+
+from keras_dqn import checks
 
 
 @dataclasses.dataclass(frozen=True)
 class PiecewiseSchedule:
-    """Straight lines between endpoints, and one constant everywhere else.
+    """Linear interpolation between endpoints, and a constant outside of them.
 
-    Each segment is half-open, `[x1, x2)`: at the last endpoint and after it, and
-    before the first endpoint, the schedule is `outside_value`. With no endpoints
-    it is constant.
+    Each segment is half-open, `[x1, x2)`: before the first endpoint, and from the
+    last one on, the value is `outside_value`. Without endpoints it is always that.
 
     Args:
         endpoints: Sequence of `(x, y)` pairs of finite numbers, `x` strictly
-            increasing. None, or at least two. In this package `x` is in agent
+            increasing. No pairs, or at least two. In this package `x` is in agent
             steps, summed over all environments.
         outside_value: Finite float, the value outside every segment.
 
     Raises:
         ValueError: If `x` does not strictly increase, if there is exactly one
-            endpoint (it spans no segment, so its `y` would be ignored), or if
-            anything is not a finite number.
+            endpoint (without a segment its `y` would be ignored), or if anything
+            is not a finite number.
 
     Example:
 
@@ -42,30 +42,27 @@ class PiecewiseSchedule:
     outside_value: float
 
     def __post_init__(self):
-        endpoints = tuple(_endpoint(pair) for pair in _pairs(self.endpoints))
-        outside_value = float(_finite("outside_value", self.outside_value))
-        if len(endpoints) == 1:
-            raise ValueError(
-                "`endpoints` must be empty or hold at least two points, because "
-                f"one point spans no segment. Received: endpoints={endpoints}"
+        outside_value = checks.number("outside_value", self.outside_value)
+        try:
+            points = tuple(
+                (_plain(x), checks.number("y", y)) for x, y in self.endpoints
             )
-        for (x1, _), (x2, _) in itertools.pairwise(endpoints):
-            if not x1 < x2:
-                raise ValueError(
-                    "`endpoints` must have strictly increasing x. "
-                    f"Received: {x2} after {x1}, endpoints={endpoints}"
-                )
-        object.__setattr__(self, "endpoints", endpoints)
+        except (TypeError, ValueError):
+            rule = "a sequence of (x, y) pairs of finite numbers"
+            raise checks.ArgumentError("endpoints", rule, self.endpoints) from None
+        if len(points) == 1 or not _increases(points):
+            rule = "empty, or at least two points with strictly increasing x"
+            raise checks.ArgumentError("endpoints", rule, self.endpoints)
+        object.__setattr__(self, "endpoints", points)
         object.__setattr__(self, "outside_value", outside_value)
 
     def __call__(self, x):
         """Returns the value at `x`, a float.
 
         Args:
-            x: Number, not NaN. In this package: agent steps taken so far.
+            x: Finite number. In this package: agent steps taken so far.
         """
-        if not _is_real(x) or x != x:
-            raise ValueError(f"`x` must be a number. Received: x={x!r}")
+        checks.number("x", x)
         for (x1, y1), (x2, y2) in itertools.pairwise(self.endpoints):
             if x1 <= x < x2:
                 value = y1 + (y2 - y1) * float((x - x1) / (x2 - x1))
@@ -73,49 +70,43 @@ class PiecewiseSchedule:
                 return min(max(value, min(y1, y2)), max(y1, y2))
         return self.outside_value
 
-    def to_config(self):
-        """Returns a dictionary that JSON can hold; see `from_config`."""
-        return {
-            "endpoints": [list(pair) for pair in self.endpoints],
-            "outside_value": self.outside_value,
-        }
 
-    @classmethod
-    def from_config(cls, config):
-        """Returns the schedule that `to_config` described."""
-        return cls(**config)
+def checked_endpoints(name, value):
+    """Returns the points of a schedule of probabilities, as tuples.
 
+    Args:
+        name: The argument's name, for the message.
+        value: List of pairs `(agent steps, probability)`. Agent steps are integers
+            that strictly increase from 0. No pairs, or at least two.
 
-def _pairs(endpoints):
+    Raises:
+        ArgumentError: If it is anything else.
+    """
+    is_schedule = isinstance(value, list | tuple) and len(value) != 1
     try:
-        return tuple(endpoints)
-    except TypeError:
-        raise ValueError(
-            "`endpoints` must be a sequence of (x, y) pairs. "
-            f"Received: endpoints={endpoints!r}"
-        ) from None
-
-
-def _endpoint(pair):
-    try:
-        x, y = pair
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"`endpoints` must be a sequence of (x, y) pairs. Received: {pair!r}"
-        ) from None
-    x = _finite("endpoints", x)
-    whole = isinstance(x, numbers.Integral)
-    return (int(x) if whole else float(x)), float(_finite("endpoints", y))
-
-
-def _is_real(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _finite(name, value):
-    # Comparisons, unlike `math.isfinite`, also take integers of any size.
-    if not _is_real(value) or not -math.inf < value < math.inf:
-        raise ValueError(
-            f"`{name}` must be made of finite numbers. Received: {value!r}"
+        points = tuple(
+            (
+                checks.integer("x", x, 0, checks.LARGEST_COUNT),
+                checks.probability("y", y),
+            )
+            for x, y in (value if is_schedule else ())
         )
-    return value
+    except (TypeError, ValueError):  # no pair, or not of such numbers
+        is_schedule = False
+    if not is_schedule or not _increases(points) or (points and points[0][0] != 0):
+        raise checks.ArgumentError(
+            name,
+            "a list of at least two pairs [agent steps, value], or empty: integers "
+            "that strictly increase from 0, and values from 0 to 1",
+            value,
+        )
+    return points
+
+
+def _increases(points):
+    return all(x1 < x2 for (x1, _), (x2, _) in itertools.pairwise(points))
+
+
+def _plain(x):
+    number = checks.number("x", x)
+    return int(x) if isinstance(x, numbers.Integral) else number  # all its digits

@@ -112,7 +112,7 @@ def test_numbers_are_read_exactly(text, value):
 def test_text_that_is_no_number_is_a_wrong_value(text, exits):
     code, message = exits(f"--env-steps={text}")
     assert code == WRONG_VALUE
-    assert "`env_steps` must be a whole number from 1 to 2**63 - 1." in message
+    assert "`env_steps` must be an integer from 1 to 2**63 - 1." in message
     assert f"Received: env_steps={text!r}" in message
 
 
@@ -128,7 +128,7 @@ def test_any_text_is_read_or_left_alone(text):
     [
         ("--gamma 1.5", "`gamma` must be a number from 0 to 1. Received: gamma=1.5"),
         ("--gamma=-1", "Received: gamma=-1"),
-        ("--num-envs 0", "`num_envs` must be a whole number from 1"),
+        ("--num-envs 0", "`num_envs` must be an integer from 1"),
         ("--num-envs 1.5", "Received: num_envs=1.5"),
         ("--env-steps none", "Received: env_steps='none'"),
         ("--life-loss never", "`life_loss` must be one of 'reset'"),
@@ -157,12 +157,12 @@ def test_the_message_points_to_the_flag(exits):
 @pytest.mark.parametrize(
     "argv, words",
     [
-        ("--gama 0.5", "unknown flag --gama; did you mean --gamma?"),
-        ("--env_steps=5", "unknown flag --env_steps; did you mean --env-steps?"),
-        ("--learning-starts 5", "did you mean --learning-starts-env-steps?"),
+        ("--gama 0.5", "unknown flag --gama. Did you mean `--gamma`?"),
+        ("--env_steps=5", "unknown flag --env_steps. Did you mean `--env-steps`?"),
+        ("--learning-starts 5", "Did you mean `--learning-starts-env-steps`?"),
         ("--zzzzzz", "unknown flag --zzzzzz\n"),
-        ("--gamm 0.5", "unknown flag --gamm; did you mean --gamma?"),
-        ("--pre cartpole", "unknown flag --pre; did you mean --preset?"),
+        ("--gamm 0.5", "unknown flag --gamm. Did you mean `--gamma`?"),
+        ("--pre cartpole", "unknown flag --pre. Did you mean `--preset`?"),
         ("Breakout", "unexpected argument 'Breakout'"),
         ("--gamma", "argument --gamma: expected one argument"),
         ("--preset", "argument --preset: expected one argument"),
@@ -214,7 +214,7 @@ def test_a_subcommand_has_the_flags_and_names_near_misses(capsys):
     with pytest.raises(SystemExit) as caught:
         parser.parse_args(["train", "--sead", "3"])
     assert caught.value.code == WRONG_USAGE
-    assert "keras-dqn train: unknown flag --sead; did you mean --seed?" in (
+    assert "keras-dqn train: unknown flag --sead. Did you mean `--seed`?" in (
         capsys.readouterr().err
     )
 

@@ -129,7 +129,7 @@ def test_steps_do_not_share_memory_with_each_other(envs):
 
 @pytest.mark.parametrize("seed", [-1, 1.0, "0", True])
 def test_a_bad_seed_of_reset_is_refused(envs, seed):
-    with pytest.raises((TypeError, ValueError), match="`seed` must be an integer"):
+    with pytest.raises(ValueError, match="`seed` must be an integer"):
         envs.reset(seed)
 
 

@@ -73,14 +73,14 @@ def test_an_id_that_cannot_be_honored_is_refused_with_one_that_can(
 @pytest.mark.parametrize(
     ("name", "near"),
     [
-        ("Brekout", "'Breakout'"),
-        ("ALE/Brekout-v5", "'Breakout'"),
-        ("CartPole", "'CartPole-v1'"),
-        ("cartpole-v1", "'CartPole-v1'"),
+        ("Brekout", "`Breakout`"),
+        ("ALE/Brekout-v5", "`Breakout`"),
+        ("CartPole", "`CartPole-v1`"),
+        ("cartpole-v1", "`CartPole-v1`"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest(name, near):
-    with pytest.raises(ValueError, match=f"did you mean .*{near}.*env='{name}'"):
+    with pytest.raises(ValueError, match=f"Did you mean .*{near}.*env='{name}'"):
         make_envs(name)
 
 
@@ -109,44 +109,44 @@ def test_the_id_decides_the_stickiness_unless_it_is_given():
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "error"),
+    ("option", "value"),
     [
-        ("life_loss", "terminl", ValueError),
-        ("life_loss", None, TypeError),
-        ("repeat_action_probability", 1.5, ValueError),
-        ("repeat_action_probability", float("nan"), ValueError),
-        ("repeat_action_probability", "0.25", TypeError),
-        ("noop_max", -1, ValueError),
-        ("noop_max", 1.5, TypeError),
-        ("clip_rewards", 1, TypeError),
-        ("frame_skip", 0, ValueError),
-        ("frame_skip", True, TypeError),
-        ("max_episode_frames", 0, ValueError),
-        ("max_episode_frames", 2**31, ValueError),
-        ("full_action_space", "yes", TypeError),
-        ("fire_reset", 0, TypeError),
-        ("num_threads", -1, ValueError),
-        ("num_envs", 0, ValueError),
-        ("num_envs", 2.0, TypeError),
-        ("seed", -1, ValueError),
-        ("seed", 0.5, TypeError),
+        ("life_loss", "terminl"),
+        ("life_loss", None),
+        ("repeat_action_probability", 1.5),
+        ("repeat_action_probability", float("nan")),
+        ("repeat_action_probability", "0.25"),
+        ("noop_max", -1),
+        ("noop_max", 1.5),
+        ("clip_rewards", 1),
+        ("frame_skip", 0),
+        ("frame_skip", True),
+        ("max_episode_frames", 0),
+        ("max_episode_frames", 2**31),
+        ("full_action_space", "yes"),
+        ("fire_reset", 0),
+        ("num_threads", -1),
+        ("num_envs", 0),
+        ("num_envs", 2.0),
+        ("seed", -1),
+        ("seed", 0.5),
     ],
 )
-def test_a_wrong_option_is_refused_by_name_rule_and_value(option, value, error):
+def test_a_wrong_option_is_refused_by_name_rule_and_value(option, value):
     received = re.escape(f"Received: {option}={value!r}")
-    with pytest.raises(error, match=f"`{option}` must be .*{received}"):
+    with pytest.raises(ValueError, match=f"`{option}` must be .*{received}"):
         make_envs("Breakout", **{option: value})
 
 
 def test_the_nearest_choice_is_suggested():
-    with pytest.raises(ValueError, match="did you mean 'terminal'"):
+    with pytest.raises(ValueError, match="Did you mean `terminal`"):
         make_envs("Breakout", life_loss="terminl")
 
 
 def test_an_unknown_option_is_refused_with_the_nearest():
-    with pytest.raises(TypeError, match="`life_los`.*did you mean 'life_loss'.*=1"):
+    with pytest.raises(TypeError, match="`life_los`.*Did you mean `life_loss`.*=1"):
         make_envs("Breakout", life_los=1)
-    with pytest.raises(TypeError, match="`env_kwarg`.*did you mean 'env_kwargs'"):
+    with pytest.raises(TypeError, match="`env_kwarg`.*Did you mean `env_kwargs`"):
         make_envs("CartPole-v1", env_kwarg={})
 
 

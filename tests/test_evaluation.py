@@ -75,10 +75,10 @@ def test_mean_deviation_and_interval_by_hand():
     assert "mean score 2.50 over 4 episodes" in str(result)
 
 
-@pytest.mark.parametrize("episodes", [0, -1, 1.5, True])
+@pytest.mark.parametrize("episodes", [0, -1, 1.5, True, "3", None])
 def test_a_number_of_episodes_that_cannot_be_played_is_refused(episodes):
     with make_envs(EchoEnv) as envs:
-        with pytest.raises(ValueError, match="`episodes` must be a whole number"):
+        with pytest.raises(ValueError, match="`episodes` must be an integer"):
             evaluation.evaluate(zeros, envs, episodes, 0.0, 0)
 
 

@@ -44,7 +44,7 @@ LAYERS = {
         "replay",
         "schedules",
     ),
-    "bottom": ("system",),
+    "bottom": ("checks", "system"),
 }
 # Everything else needs no Keras, and an environment without it tests it.
 NEED_KERAS = {

@@ -134,7 +134,7 @@ def test_a_change_that_no_run_can_use_is_refused(name):
     with pytest.raises(SettingsError, match="Did you mean `gamma`"):
         preset(gama=0.5)
     for env_steps in (None, "1000", 0, 1.5, True):
-        with pytest.raises(SettingsError, match="`env_steps` must be a whole number"):
+        with pytest.raises(SettingsError, match="`env_steps` must be an integer"):
             preset(env_steps=env_steps)
     with pytest.raises(SettingsError, match="This run would never train"):
         preset(env_steps=900, learning_starts_env_steps=1_000)

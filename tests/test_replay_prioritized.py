@@ -233,15 +233,15 @@ def test_the_summary_shows_whether_priorities_matter():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"capacity": 0}, "`capacity` must be an integer, at least 1"),
-        ({"capacity": 8.0}, "`capacity` must be an integer, at least 1"),
-        ({"capacity": True}, "`capacity` must be an integer, at least 1"),
+        ({"capacity": 0}, "`capacity` must be an integer"),
+        ({"capacity": 8.0}, "`capacity` must be an integer"),
+        ({"capacity": True}, "`capacity` must be an integer"),
         ({"alpha": -0.1}, "`alpha` must be a number from 0 to 1"),
         ({"alpha": 1.1}, "`alpha` must be a number from 0 to 1"),
         ({"alpha": float("nan")}, "`alpha` must be a number from 0 to 1"),
         ({"gamma": 1.01}, "`gamma` must be a number from 0 to 1"),
         ({"gamma": "0.9"}, "`gamma` must be a number from 0 to 1"),
-        ({"n_steps": 0}, "`n_steps` must be an integer, at least 1"),
+        ({"n_steps": 0}, "`n_steps` must be an integer"),
         ({"priority_epsilon": 0.0}, "`priority_epsilon` must be a finite number above"),
         ({"priority_epsilon": np.inf}, "`priority_epsilon` must be a finite number"),
     ],
@@ -256,8 +256,8 @@ def test_an_argument_out_of_range_is_refused(options, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"batch_size": 0}, "`batch_size` must be an integer, at least 1"),
-        ({"batches": 0}, "`batches` must be an integer, at least 1"),
+        ({"batch_size": 0}, "`batch_size` must be an integer"),
+        ({"batches": 0}, "`batches` must be an integer"),
         ({"beta": 1.5}, "`beta` must be a number from 0 to 1"),
         ({"beta": float("nan")}, "`beta` must be a number from 0 to 1"),
         ({"rng": 7}, "`rng` must be a `numpy.random.Generator`"),

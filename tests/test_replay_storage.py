@@ -242,14 +242,14 @@ def test_building_twice_is_harmless_alike_and_refused_otherwise():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_envs": 0}, "`num_envs` must be an integer, at least 1"),
-        ({"frame_stack": -1}, "`frame_stack` must be an integer, at least 0"),
+        ({"num_envs": 0}, "`num_envs` must be an integer"),
+        ({"frame_stack": -1}, "`frame_stack` must be an integer"),
         ({"frame_stack": 3}, r"begin with `frame_stack`. .*\(4, 84, 84\), fr.*=3"),
-        ({"frame_stack": 256}, "`frame_stack` must be at most 255"),
+        ({"frame_stack": 256}, "`frame_stack` must be an integer from 0 to 255"),
         ({"dtype": object}, "`dtype` must be one of .*object"),
         ({"dtype": "complex64"}, "`dtype` must be one of .*complex64"),
-        ({"stored_shape": (4, 0)}, r"`stored_shape\[i\]` must be an integer, at"),
-        ({"stored_shape": (4, 2.5)}, r"`stored_shape\[i\]` must be an integer, at"),
+        ({"stored_shape": (4, 0)}, r"`stored_shape\[i\]` must be an integer"),
+        ({"stored_shape": (4, 2.5)}, r"`stored_shape\[i\]` must be an integer"),
     ],
 )
 def test_an_impossible_storage_is_refused(changes, message):

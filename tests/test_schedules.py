@@ -1,6 +1,5 @@
 """Every expected number in this file was worked out by hand."""
 
-import json
 import math
 
 import numpy as np
@@ -113,7 +112,7 @@ def test_an_outside_value_that_is_no_finite_number_is_refused(outside_value):
 
 @pytest.mark.parametrize("x", [math.nan, None, "0", [0]])
 def test_an_argument_that_is_no_number_is_refused(x):
-    with pytest.raises(ValueError, match="`x` must be a number"):
+    with pytest.raises(ValueError, match="`x` must be a finite number"):
         SEED_EPSILON(x)
 
 
@@ -152,13 +151,6 @@ def schedules(draw):
     xs = draw(st.lists(st.integers(0, 2**60), min_size=2, max_size=5, unique=True))
     ys = st.floats(-1e6, 1e6)
     return PiecewiseSchedule([(x, draw(ys)) for x in sorted(xs)], draw(ys))
-
-
-@hypothesis_settings(deadline=None)
-@given(schedules())
-def test_a_schedule_survives_json(schedule):
-    config = json.loads(json.dumps(schedule.to_config()))
-    assert PiecewiseSchedule.from_config(config) == schedule
 
 
 @hypothesis_settings(deadline=None)

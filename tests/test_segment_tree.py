@@ -83,7 +83,7 @@ def test_found_indices_have_the_shape_of_the_points(shape):
 @pytest.mark.seed(32)
 @pytest.mark.parametrize("capacity", [0, -1, 2.0, True, None, "8"])
 def test_a_capacity_that_is_no_positive_integer_is_refused(capacity):
-    with pytest.raises(ValueError, match="`capacity` must be a positive integer"):
+    with pytest.raises(ValueError, match="`capacity` must be an integer"):
         SumTree(capacity)
 
 

@@ -14,11 +14,10 @@ model.fit(dataset_of_batches)
 ```
 """
 
-import math
-
 import keras
 from keras import ops
 
+from keras_dqn import checks
 from keras_dqn.algorithms import losses
 from keras_dqn.backend import TrainStep
 
@@ -74,9 +73,9 @@ class DoubleDQN(TrainStep):
         **kwargs,
     ):
         check_network(network)
-        _check_positive("huber_delta", huber_delta)
+        huber_delta = checks.number("huber_delta", huber_delta, above=0.0)
         if target_sync_updates is not None:
-            _check_positive("target_sync_updates", target_sync_updates, integer=True)
+            checks.integer("target_sync_updates", target_sync_updates, minimum=1)
         # The network casts its own input. Autocast would round float observations
         # to the compute dtype first.
         super().__init__(name=name, autocast=False, **kwargs)
@@ -85,7 +84,7 @@ class DoubleDQN(TrainStep):
         self.target_network.trainable = False
         self.target_network.set_weights(network.get_weights())
         self.double_q = bool(double_q)
-        self.huber_delta = float(huber_delta)
+        self.huber_delta = huber_delta
         self.target_sync_updates = target_sync_updates
         self.stack_first = bool(stack_first)
         self.loss_metric = keras.metrics.Mean(name="loss")
@@ -231,12 +230,3 @@ def _leaf_layers(layer):
         return
     for child in children:
         yield from _leaf_layers(child)
-
-
-def _check_positive(name, value, integer=False):
-    kind = "an integer" if integer else "a finite number"
-    numeric = isinstance(value, int if integer else (int, float))
-    if not numeric or isinstance(value, bool) or not 0 < value < math.inf:
-        raise ValueError(
-            f"`{name}` must be {kind} greater than 0. Received: {name}={value!r}"
-        )

@@ -28,6 +28,8 @@ import re
 
 import numpy as np
 
+from keras_dqn import checks
+
 FORMAT = 2
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SEGMENT_FILE = re.compile(r"[0-9]{6,18}\.bin")
@@ -77,7 +79,7 @@ def opened(manifest):
             "by this version. Go on with it in the version which wrote it"
         )
     body, digest = _fields(manifest, "manifest", body=dict, sha256=str)
-    _integer(number, "format", least=1)
+    checks.integer("format", number, 1, _LARGEST)
     if digest != _digest(number, body):
         raise ValueError("manifest.json was changed after it was written")
     if number > FORMAT:
@@ -154,7 +156,7 @@ def _digest(number, body):
 
 def _check_body(body):
     env_steps, meta, parts = _fields(body, "body", env_steps=int, meta=dict, parts=dict)
-    _integer(env_steps, "env_steps")
+    checks.integer("env_steps", env_steps, 0, _LARGEST)
     _check_file(meta, "meta")
     for name, part in parts.items():
         _match(_NAME, name, "part")
@@ -196,8 +198,8 @@ def _check_segments(name, dtype, shape, segments):
         )
         _match(_SEGMENT_FILE, file, "segment file")
         _check_file(facts, file)
-        _integer(stop, "stop", least=reached + 1)
-        _integer(time, "time")
+        checks.integer("stop", stop, reached + 1, _LARGEST)
+        checks.integer("time", time, 0, _LARGEST)
         if start != reached:
             raise ValueError(f"the segments of {name} leave a gap at {reached}")
         nbytes = nbytes_of(dtype, [shape[0], stop - start, *shape[2:]])
@@ -216,12 +218,12 @@ def _check_array(name, dtype, shape):
     if not isinstance(shape, list) or len(shape) > 16:
         raise ValueError(f"the shape of {name[:40]} must be a list of lengths")
     for length in shape:
-        _integer(length, f"length in the shape of {name[:40]}")
+        checks.integer(f"length in the shape of {name[:40]}", length, 0, _LARGEST)
 
 
 def _check_file(facts, what):
     nbytes, digest = _fields(facts, what, bytes=int, sha256=str)
-    _integer(nbytes, f"bytes of {what}")
+    checks.integer(f"bytes of {what}", nbytes, 0, _LARGEST)
     _match(_SHA256, digest, f"sha256 of {what}")
 
 
@@ -232,12 +234,6 @@ def _fields(value, what, **types):
         if not isinstance(found, kind):
             raise ValueError(f"{what[:40]} must have `{name}`, of type {kind.__name__}")
     return [value[name] for name in types]
-
-
-def _integer(value, what, least=0):
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    if not is_integer or not least <= value <= _LARGEST:
-        raise ValueError(f"{what} must be an integer of at least {least}")
 
 
 def _match(pattern, value, what):

@@ -12,10 +12,10 @@ import decimal
 import math
 import re
 
+from keras_dqn import checks
 from keras_dqn import presets
 from keras_dqn.config import FIELDS
 from keras_dqn.config import SettingsError
-from keras_dqn.config import nearest
 from keras_dqn.system.exit_codes import EXIT_CONFIG
 from keras_dqn.system.exit_codes import EXIT_USAGE
 
@@ -57,9 +57,8 @@ class Parser(argparse.ArgumentParser):
         name = argument.partition("=")[0]
         if not name.startswith("-"):
             return f"unexpected argument {name!r}"
-        near = nearest(name, self._option_string_actions)
-        hint = f"; did you mean {near}?" if near else ""
-        return f"unknown flag {name}{hint}"
+        hint = checks.did_you_mean(name, self._option_string_actions)
+        return f"unknown flag {name}{hint and '.'}{hint}"
 
 
 def parse(argv, preset="breakout", *, parser=None):

@@ -6,7 +6,7 @@ import inspect
 
 import gymnasium as _gymnasium
 
-from keras_dqn.envs import options as _checks
+from keras_dqn import checks as _checks
 from keras_dqn.envs.atari import AtariEnvs
 from keras_dqn.envs.atari import is_made_by_ale as _is_made_by_ale
 from keras_dqn.envs.gymnasium import GymnasiumEnvs
@@ -43,9 +43,10 @@ def make_envs(env, num_envs=1, seed=None, **options):
         A `VectorEnvs`. It is a context manager, and closes itself at the end.
 
     Raises:
-        TypeError: If an option is unknown or has the wrong type.
-        ValueError: If the environment is unknown or unsuitable, if an option is
-            out of its range, or if it belongs to the other kind of environment.
+        TypeError: If an option is unknown.
+        ValueError: If the environment is unknown or unsuitable, if an option has
+            a value that it does not take, or if it belongs to the other kind of
+            environment.
 
     Example:
 
@@ -119,6 +120,6 @@ def _check_option(name, allowed, foreign, received):
         )
     hint = _checks.did_you_mean(name, [*allowed, "num_envs", "seed"])
     raise TypeError(
-        f"`{name}` is not an option{hint}; this environment takes {listing}. "
+        f"`{name}` is not an option of this environment, which takes {listing}.{hint} "
         + received
     )

@@ -13,7 +13,7 @@ import hashlib
 import gymnasium
 import numpy as np
 
-from keras_dqn.envs import options as checks
+from keras_dqn import checks
 from keras_dqn.envs.names import parse_atari_name
 from keras_dqn.envs.step import VectorEnvs
 from keras_dqn.system.cpus import usable_cpus
@@ -85,8 +85,7 @@ class AtariEnvs(VectorEnvs):
     Raises:
         ImportError: If ALE is not installed.
         ValueError: If the game is unknown, its ROM missing or damaged, or an
-            option out of its range.
-        TypeError: If an option has the wrong type.
+            option has a value that it does not take.
 
     Reference:
         - [Machado et al., 2017](https://arxiv.org/abs/1709.06009), for sticky

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from keras_dqn.envs import options as checks
+from keras_dqn import checks
 
 # Cartridges that need a second player.
 _TWO_PLAYERS = frozenset({"combat", "joust", "maze_craze", "warlords"})
@@ -70,7 +70,7 @@ def parse_atari_name(name, roms, other_ids=()):
         word = match["game"] if match else name
         hint = checks.did_you_mean(word, [*titles, *other_ids], count=3)
         raise ValueError(
-            f"`env` must be an Atari game or a registered Gymnasium id{hint}. "
+            f"`env` must be an Atari game or a registered Gymnasium id.{hint} "
             f"Received: env={name!r}"
         )
     rom = by_key[key]

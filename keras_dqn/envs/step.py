@@ -13,7 +13,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_dqn.envs import options as checks
+from keras_dqn import checks
 
 
 class EnvFault(RuntimeError):

@@ -17,12 +17,12 @@ Reference:
     - [Wang et al., 2016](https://arxiv.org/abs/1511.06581), section 3.
 """
 
-import operator
-
 import keras
 import numpy as np
 from keras import layers
 from keras import ops
+
+from keras_dqn import checks
 
 # Gains of the orthogonal kernels: ReLU layers, the advantages (small, so that
 # training starts with almost equal Q-values) and the state value.
@@ -67,7 +67,7 @@ def dueling_cnn(
           architecture".
         - [Wang et al., 2016](https://arxiv.org/abs/1511.06581), section 4.2.
     """
-    num_actions = _checked_num_actions(num_actions)
+    num_actions = checks.integer("num_actions", num_actions, minimum=1)
     if len(input_shape) != 3 or min(input_shape[:2]) < 36:
         raise ValueError(
             "`input_shape` must be `(height, width, frames)`, height and width "
@@ -121,7 +121,7 @@ def dueling_mlp(
         ValueError: If `num_actions` is less than 1, or `hidden_units` is empty
             or a single number.
     """
-    num_actions = _checked_num_actions(num_actions)
+    num_actions = checks.integer("num_actions", num_actions, minimum=1)
     if np.ndim(hidden_units) != 1 or len(hidden_units) == 0:
         raise ValueError(
             "`hidden_units` must be a sequence with at least one integer. "
@@ -172,7 +172,7 @@ def dueling_head(features, num_actions, hidden_units=256, seed=None):
     Reference:
         - [Wang et al., 2016](https://arxiv.org/abs/1511.06581), equation 9.
     """
-    num_actions = _checked_num_actions(num_actions)
+    num_actions = checks.integer("num_actions", num_actions, minimum=1)
     if len(features.shape) != 2:
         raise ValueError(
             "`features` must have shape `(batch, features)`. "
@@ -216,20 +216,3 @@ class _Seeds:
             return None
         (child,) = self._sequence.spawn(1)
         return int(child.generate_state(1)[0] >> 1)
-
-
-def _checked_num_actions(num_actions):
-    """Returns it as a Python integer: Gymnasium has NumPy's, `Dense` refuses those."""
-    try:
-        count = operator.index(num_actions)
-    except TypeError:
-        count = None
-    if count is None or isinstance(num_actions, bool):
-        raise ValueError(
-            f"`num_actions` must be an integer. Received: num_actions={num_actions!r}"
-        )
-    if count < 1:
-        raise ValueError(
-            f"`num_actions` must be at least 1. Received: num_actions={num_actions}"
-        )
-    return count

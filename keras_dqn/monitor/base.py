@@ -93,13 +93,3 @@ class Monitors(Monitor):
         with contextlib.ExitStack() as stack:
             for monitor in reversed(self._monitors):
                 stack.callback(monitor.close)
-
-
-def check_log_interval(log_interval_iterations):
-    """Returns `log_interval_iterations`, or raises if it is no interval."""
-    if not isinstance(log_interval_iterations, int) or log_interval_iterations < 1:
-        raise ValueError(
-            "`log_interval_iterations` must be an integer of at least 1. "
-            f"Received: log_interval_iterations={log_interval_iterations!r}"
-        )
-    return log_interval_iterations

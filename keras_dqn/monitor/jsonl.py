@@ -14,9 +14,9 @@ import math
 import os
 import pathlib
 
+from keras_dqn import checks
 from keras_dqn.monitor import rates
 from keras_dqn.monitor.base import Monitor
-from keras_dqn.monitor.base import check_log_interval
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,7 +35,9 @@ class JsonLines(Monitor):
 
     def __init__(self, path, log_interval_iterations=10):
         self._path = pathlib.Path(path)
-        self._log_interval = check_log_interval(log_interval_iterations)
+        self._log_interval = checks.integer(
+            "log_interval_iterations", log_interval_iterations, minimum=1
+        )
         self._file = None
         self._has_warned = False
         self._start_env_steps = 0

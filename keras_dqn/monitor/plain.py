@@ -10,10 +10,10 @@ import os
 import sys
 import time
 
+from keras_dqn import checks
 from keras_dqn.monitor import rates
 from keras_dqn.monitor import text
 from keras_dqn.monitor.base import Monitor
-from keras_dqn.monitor.base import check_log_interval
 
 _PACE_SECONDS = 300.0
 
@@ -34,7 +34,9 @@ class PlainConsole(Monitor):
 
     def __init__(self, stream=None, log_interval_iterations=10, clock=time.monotonic):
         self._stream = sys.stdout if stream is None else stream
-        self._log_interval = check_log_interval(log_interval_iterations)
+        self._log_interval = checks.integer(
+            "log_interval_iterations", log_interval_iterations, minimum=1
+        )
         self._clock = clock
         self._is_silent = self._stream is None
         self._forget()

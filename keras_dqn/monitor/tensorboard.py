@@ -14,9 +14,9 @@ import time
 
 import numpy as np
 
+from keras_dqn import checks
 from keras_dqn.monitor import rates
 from keras_dqn.monitor.base import Monitor
-from keras_dqn.monitor.base import check_log_interval
 from keras_dqn.monitor.image import png
 
 _LOG = logging.getLogger(__name__)
@@ -49,7 +49,9 @@ class TensorBoard(Monitor):
         self._histogram_directory = pathlib.Path(
             histogram_directory or self._directory / "histograms"
         )
-        self._log_interval = check_log_interval(log_interval_iterations)
+        self._log_interval = checks.integer(
+            "log_interval_iterations", log_interval_iterations, minimum=1
+        )
         self._files = {}
         self._purge_env_steps = None
         self._is_on = False

@@ -5,8 +5,9 @@ import math
 
 import numpy as np
 
-from keras_dqn.replay import checks
+from keras_dqn import checks
 from keras_dqn.replay import mirror
+from keras_dqn.replay.checks import checked_spec
 from keras_dqn.replay.storage import TransitionStore
 from keras_dqn.system import memory
 
@@ -46,9 +47,9 @@ class Replay:
     """
 
     def __init__(self, capacity, *, gamma=0.99, n_steps=1):
-        self.capacity = checks.check_integer("capacity", capacity, at_least=1)
-        self.gamma = checks.check_fraction("gamma", gamma)
-        self.n_steps = checks.check_integer("n_steps", n_steps, at_least=1)
+        self.capacity = checks.integer("capacity", capacity, minimum=1)
+        self.gamma = checks.probability("gamma", gamma)
+        self.n_steps = checks.integer("n_steps", n_steps, minimum=1)
         self._spec = None
         self._store = None
 
@@ -169,10 +170,10 @@ class Replay:
                 drawn yet.
         """
         store = self._built_store()
-        shape = (checks.check_integer("batch_size", batch_size, at_least=1),)
+        shape = (checks.integer("batch_size", batch_size, minimum=1),)
         if batches is not None:
-            shape = (checks.check_integer("batches", batches, at_least=1), *shape)
-        beta = checks.check_fraction("beta", beta)
+            shape = (checks.integer("batches", batches, minimum=1), *shape)
+        beta = checks.probability("beta", beta)
         if not isinstance(rng, np.random.Generator):
             raise ValueError(
                 "`rng` must be a `numpy.random.Generator`. "
@@ -279,7 +280,7 @@ class Replay:
         return self._store
 
     def _checked_spec(self, num_envs, stored_shape, dtype, frame_stack):
-        spec = checks.checked_spec(num_envs, stored_shape, dtype, frame_stack)
+        spec = checked_spec(num_envs, stored_shape, dtype, frame_stack)
         num_envs = spec["num_envs"]
         if self.capacity % num_envs:
             raise ValueError(

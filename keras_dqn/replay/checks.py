@@ -4,42 +4,10 @@ import math
 
 import numpy as np
 
+from keras_dqn import checks
+
 MAX_ACTION = 2**31 - 1  # they are kept as int32
 MAX_FRAME_STACK = 255  # ages within a stack are kept as bytes
-
-
-def check_integer(name, value, at_least):
-    """Returns `value` as an `int`; raises `ValueError` if it is not one or small."""
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_integer or value < at_least:
-        raise ValueError(
-            f"`{name}` must be an integer, at least {at_least}. "
-            f"Received: {name}={value!r}"
-        )
-    return int(value)
-
-
-def check_fraction(name, value):
-    """Returns `value` as a `float`; raises `ValueError` unless it is in [0, 1]."""
-    if not _is_real(value) or not 0.0 <= value <= 1.0:
-        raise ValueError(
-            f"`{name}` must be a number from 0 to 1. Received: {name}={value!r}"
-        )
-    return float(value)
-
-
-def check_positive(name, value):
-    """Returns `value` as a `float`; raises `ValueError` unless it is above 0."""
-    if not _is_real(value) or not 0.0 < value < math.inf:
-        raise ValueError(
-            f"`{name}` must be a finite number above 0. Received: {name}={value!r}"
-        )
-    return float(value)
-
-
-def _is_real(value):
-    is_number = isinstance(value, int | float | np.integer | np.floating)
-    return is_number and not isinstance(value, bool)
 
 
 def check_observations(name, value, shape, dtype):
@@ -60,13 +28,8 @@ def checked_spec(num_envs, stored_shape, dtype, frame_stack):
     """Returns the arguments of `build`, normalized; raises `ValueError`."""
     shape = tuple(stored_shape)
     for length in shape:
-        check_integer("stored_shape[i]", length, at_least=1)
-    frame_stack = check_integer("frame_stack", frame_stack, at_least=0)
-    if frame_stack > MAX_FRAME_STACK:
-        raise ValueError(
-            f"`frame_stack` must be at most {MAX_FRAME_STACK}. "
-            f"Received: frame_stack={frame_stack}"
-        )
+        checks.integer("stored_shape[i]", length, minimum=1)
+    frame_stack = checks.integer("frame_stack", frame_stack, 0, MAX_FRAME_STACK)
     if frame_stack and shape[:1] != (frame_stack,):
         raise ValueError(
             "`stored_shape` must begin with `frame_stack`. "
@@ -78,7 +41,7 @@ def checked_spec(num_envs, stored_shape, dtype, frame_stack):
             f"Received: dtype={np.dtype(dtype)}"
         )
     return {
-        "num_envs": check_integer("num_envs", num_envs, at_least=1),
+        "num_envs": checks.integer("num_envs", num_envs, minimum=1),
         "stored_shape": tuple(int(length) for length in shape),
         "dtype": np.dtype(dtype).name,
         "frame_stack": frame_stack,

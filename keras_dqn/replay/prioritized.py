@@ -17,9 +17,11 @@ import warnings
 
 import numpy as np
 
-from keras_dqn.replay import checks
+from keras_dqn import checks
 from keras_dqn.replay import compiled as compiler
 from keras_dqn.replay.base import Replay
+from keras_dqn.replay.checks import check_state_array
+from keras_dqn.replay.checks import check_state_equals
 from keras_dqn.replay.priority_tree import PriorityTree
 
 
@@ -64,9 +66,9 @@ class PrioritizedReplay(Replay):
         compiled="auto",
     ):
         super().__init__(capacity, gamma=gamma, n_steps=n_steps)
-        self.alpha = checks.check_fraction("alpha", alpha)
-        self.priority_epsilon = checks.check_positive(
-            "priority_epsilon", priority_epsilon
+        self.alpha = checks.probability("alpha", alpha)
+        self.priority_epsilon = checks.number(
+            "priority_epsilon", priority_epsilon, above=0.0
         )
         if compiled != "auto" and not isinstance(compiled, bool):
             raise ValueError(
@@ -211,10 +213,10 @@ class PrioritizedReplay(Replay):
         }
 
     def _check_priorities(self, state):
-        checks.check_state_equals(state, "alpha", np.array(self.alpha))
+        check_state_equals(state, "alpha", np.array(self.alpha))
         used = len(state["actions"])
-        checks.check_state_array(state, "leaves", (used,), np.float64)
-        checks.check_state_array(state, "max_priority", (), np.float64)
+        check_state_array(state, "leaves", (used,), np.float64)
+        check_state_array(state, "max_priority", (), np.float64)
         leaves, maximum = state["leaves"], float(state["max_priority"])
         if not 1.0 <= maximum < np.inf:
             raise ValueError(

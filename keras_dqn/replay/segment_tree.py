@@ -16,6 +16,8 @@ import math
 
 import numpy as np
 
+from keras_dqn import checks
+
 
 class SegmentTree:
     """What `SumTree` and `MinTree` share: leaves, and levels of nodes above them.
@@ -39,13 +41,7 @@ class SegmentTree:
     empty = None  # the value of an empty leaf
 
     def __init__(self, capacity):
-        is_integer = isinstance(capacity, int | np.integer)
-        if not is_integer or isinstance(capacity, bool) or capacity < 1:
-            raise ValueError(
-                "`capacity` must be a positive integer. "
-                f"Received: capacity={capacity!r}"
-            )
-        self.capacity = int(capacity)
+        self.capacity = checks.integer("capacity", capacity, minimum=1)
         # Leaves first, and one level behind the other, in one piece of memory.
         lengths = self._lengths()
         self._starts = np.cumsum([0, *lengths])  # of the levels, and the end

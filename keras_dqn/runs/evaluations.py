@@ -1,6 +1,6 @@
 """Whole games played on the way: when, how good they were, whether that is enough."""
 
-import math
+from keras_dqn import checks
 
 
 class Evaluations:
@@ -83,16 +83,11 @@ class Evaluations:
             ValueError: If a score is no finite number, or the rest no counter.
         """
         for name in ("best_score", "last_score"):
-            value = meta.get(name)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (is_number and math.isfinite(value)):
-                raise ValueError(f"`{name}` must be a number. Received: {value!r:.100}")
+            if meta.get(name) is not None:
+                checks.number(name, meta[name])
         pending = meta.get("pending_evaluation")
-        if not isinstance(pending, int | None) or not 0 <= (pending or 0) < 2**63:
-            raise ValueError(
-                "`pending_evaluation` must be a counter. "
-                f"Received: pending_evaluation={pending!r:.100}"
-            )
+        if pending is not None:
+            checks.integer("pending_evaluation", pending, 0, checks.LARGEST_COUNT)
         self._best_score = meta.get("best_score")
         self._last_score = meta.get("last_score")
         self._pending = pending

@@ -1,0 +1,131 @@
+"""Checks of arguments. Every message names the argument, the rule and the value.
+
+Each function returns the value in its plain Python type, or raises `ArgumentError`,
+which is a `ValueError`.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import difflib
+import math
+import numbers
+
+import numpy as np
+
+LARGEST_COUNT = 2**63 - 1  # what an int64 counter holds
+
+
+class ArgumentError(ValueError):
+    """A value that an argument does not take.
+
+    Args:
+        name: String, the argument.
+        rule: String, what it takes: the words after "must be".
+        value: The value received.
+        hint: String, a sentence after the rule, or `""`.
+    """
+
+    def __init__(self, name, rule, value, hint=""):
+        received = f"Received: {name}={shown(value)}"
+        super().__init__(f"`{name}` must be {rule}.{hint} {received}")
+        self.rule = rule
+
+
+def integer(name: str, value: object, minimum: int, maximum: int | None = None) -> int:
+    """Returns `value` as an `int` from `minimum` to `maximum`, both included."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        if minimum <= value and (maximum is None or value <= maximum):
+            return int(value)
+    rule = f"an integer of at least {minimum}"
+    if maximum is not None:
+        largest = "2**63 - 1" if maximum == LARGEST_COUNT else maximum
+        rule = f"an integer from {minimum} to {largest}"
+    raise ArgumentError(name, rule, value)
+
+
+def number(
+    name: str,
+    value: object,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    above: float = -math.inf,
+) -> float:
+    """Returns `value` as a finite `float`.
+
+    Args:
+        name: The argument's name, for the message.
+        value: Any object.
+        minimum: Smallest value that is taken.
+        maximum: Largest value that is taken.
+        above: Value that must be exceeded.
+    """
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            found = float(value)
+        except OverflowError:  # an integer beyond the range of floats
+            found = math.nan
+        if math.isfinite(found) and minimum <= found <= maximum and found > above:
+            return found
+    rule = "a finite number"
+    if above > -math.inf:
+        rule += f" above {above:g}"
+    elif maximum < math.inf:
+        rule = f"a number from {minimum:g} to {maximum:g}"
+    elif minimum > -math.inf:
+        rule += f" of at least {minimum:g}"
+    raise ArgumentError(name, rule, value)
+
+
+def probability(name: str, value: object) -> float:
+    """Returns `value` as a `float` from 0 to 1."""
+    return number(name, value, minimum=0.0, maximum=1.0)
+
+
+def boolean(name: str, value: object) -> bool:
+    """Returns `value` as a `bool`; 0, 1 and strings are refused."""
+    if not isinstance(value, bool | np.bool_):
+        raise ArgumentError(name, "true or false", value)
+    return bool(value)
+
+
+def choice(name: str, value: object, choices: collections.abc.Iterable[str]) -> str:
+    """Returns `value` if it is one of the strings in `choices`."""
+    choices = tuple(choices)
+    if not isinstance(value, str) or value not in choices:
+        rule = "one of " + ", ".join(map(repr, choices))
+        raise ArgumentError(name, rule, value, did_you_mean(value, choices))
+    return str(value)
+
+
+def did_you_mean(
+    name: object, known: collections.abc.Iterable[str], count: int = 1
+) -> str:
+    """Returns `" Did you mean `x`?"`, with what `name` begins or resembles, or `""`.
+
+    Args:
+        name: What was given.
+        known: The names that exist.
+        count: Most names that are suggested.
+    """
+    if not isinstance(name, str):
+        return ""
+    key = _folded(name[:80])
+    by_key = {_folded(candidate): candidate for candidate in reversed([*known])}
+    longer = [found for found in by_key if len(key) > 2 and found.startswith(key)]
+    near = longer or difflib.get_close_matches(key, by_key, n=count)
+    names = " or ".join(f"`{by_key[found]}`" for found in near[:count])
+    return f" Did you mean {names}?" if near else ""
+
+
+def shown(value: object) -> str:
+    """Returns a short form of anything in one line, even of what has no repr."""
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # integers of many digits, deep nesting
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _folded(name):
+    return name.lower().replace("_", "").replace("-", "")
