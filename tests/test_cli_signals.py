@@ -310,18 +310,24 @@ def test_the_second_interrupt_in_a_save_leaves_the_checkpoint_before(
     tmp_path, monkeypatch
 ):
     write = checkpoint.Saving._write
-    written = []
+    handle = signals.Requests.handle
+    written, handled = [], []
+
+    def noted(self, signum, frame=None):
+        handled.append(signum)
+        handle(self, signum, frame)
 
     def interrupted(self, path, blocks):
         written.append(path)
         if len(written) == 9:  # the second checkpoint is half written
             # One after the other: this is not the thread that takes them.
             send(signal.SIGINT)
-            wait_until(lambda: signals._listening.stop)
+            wait_until(lambda: handled)
             send(signal.SIGINT)
             wait_until(lambda: self._is_stopped)
         return write(self, path, blocks)
 
+    monkeypatch.setattr(signals.Requests, "handle", noted)
     monkeypatch.setattr(checkpoint.Saving, "_write", interrupted)
     assert run(tmp_path / "run") == 75
     monkeypatch.undo()

@@ -1,8 +1,7 @@
 """How many CPUs this process may use.
 
-In a container the machine's core count is not the answer: an affinity mask or a
-cgroup quota may allow far fewer, and threads beyond those only get in each
-other's way.
+In a container an affinity mask or a cgroup quota may allow far fewer than the machine
+has, and more threads than that only slow each other down.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ import pathlib
 
 
 def usable_cpus(cgroup="/sys/fs/cgroup"):
-    """Returns the number of CPUs that the process can keep busy, at least 1.
+    """Returns the number of CPUs that the process may use, at least 1.
 
     Args:
         cgroup: Path of the folder with `cpu.max` (version 2), or with
-            `cpu/cpu.cfs_quota_us` and `cpu/cpu.cfs_period_us` (version 1). A file
-            that is missing or unreadable sets no limit.
+            `cpu/cpu.cfs_quota_us` and `cpu/cpu.cfs_period_us` (version 1). Without
+            these files there is no quota.
 
     Returns:
-        Integer: the smaller of the affinity mask's size and the quota, rounded
-        down.
+        Integer: the smaller of the affinity mask's size and the quota, which is
+        rounded down.
     """
     if hasattr(os, "sched_getaffinity"):
         cpus = len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""What the exit code of a command says; the numbers are those of BSD's sysexits."""
+"""The exit codes of the commands, with the numbers of BSD's `sysexits.h`."""
 
 EXIT_USAGE = 64
 EXIT_BROKEN = 70
@@ -9,9 +9,9 @@ EXIT_CONFIG = 78
 MEANINGS = {
     0: "finished",
     EXIT_USAGE: "an unknown flag, or a flag without a value",
-    EXIT_BROKEN: "the run broke off: a fault of an environment, numbers that are not "
-    "finite, or anything unforeseen",
+    EXIT_BROKEN: "the run failed: an environment fault, numbers that are not finite, "
+    "or an unexpected error",
     EXIT_IO: "a file that cannot be read or written",
-    EXIT_STOPPED: "stopped by a signal; `--resume` goes on",
-    EXIT_CONFIG: "a value that no run can use",
+    EXIT_STOPPED: "stopped by a signal; `--resume` continues it",
+    EXIT_CONFIG: "a value that cannot be used",
 }

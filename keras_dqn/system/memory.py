@@ -1,8 +1,11 @@
-"""How much memory this process may still take, asked before a replay is allocated.
+"""How much memory this process may still allocate.
 
-A replay fills over hours. Without a check, one that is too large would be
-allocated without complaint and the process killed overnight, without a message.
+The system hands out memory when it is first written. A replay that is too large would
+be allocated without an error, and the process killed hours later, when it is nearly
+full. So its size is checked before.
 """
+
+from __future__ import annotations
 
 import pathlib
 
@@ -15,13 +18,13 @@ def check_fits(nbytes, what, available=None):
     """Raises `MemoryError` if `nbytes` more bytes do not fit into memory.
 
     Args:
-        nbytes: Integer. Bytes needed.
-        what: String, what needs them: the subject of the message.
-        available: Optional integer, bytes. By default what `available_bytes()`
-            says. Where that is unknown (`None`) nothing is refused.
+        nbytes: Integer, the bytes needed.
+        what: String, what needs them, for the message.
+        available: Optional integer, the bytes available. Default:
+            `available_bytes()`. Where that is `None`, nothing is refused.
 
     Raises:
-        MemoryError: With what is needed and what is available, in GiB.
+        MemoryError: With the memory needed and available, in GiB.
     """
     if available is None:
         available = available_bytes()
@@ -33,14 +36,14 @@ def check_fits(nbytes, what, available=None):
 
 
 def available_bytes(root="/"):
-    """Returns how many more bytes this process may use, or `None` if unknown.
+    """Returns how many more bytes this process may allocate, or `None` if unknown.
 
-    The smallest of three: what the machine has left, what the process's control
-    group (a container's limit) has left, and what its address space has left
-    (`ulimit -v`). Each counts only where the system tells it.
+    The least of what is left of the machine's memory, of the control group's (a
+    container's limit) and of the address space (`ulimit -v`). A limit that the
+    system does not tell is left out.
 
     Args:
-        root: Path under which `proc` and `sys` are looked for.
+        root: Path of the directory with `proc` and `sys`.
     """
     root = pathlib.Path(root)
     limits = [_machine(root), _control_group(root), _address_space(root)]
@@ -54,7 +57,7 @@ def _machine(root):
 
 
 def _control_group(root):
-    """The smallest rest among the process's control group and those above it."""
+    """What is left in the process's control group and those above it: the least."""
     rests = []
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
@@ -68,7 +71,7 @@ def _control_group(root):
         else:
             continue
         path = pathlib.PurePosixPath(group.lstrip("/"))
-        # Inside a container the path may be the host's: then only the mount exists.
+        # In a container the path may be that of the host: then only the mount exists.
         for part in (path, *path.parents):
             folder = root / mount / part
             limit, usage = (_number(folder / name) for name in files)
@@ -81,8 +84,8 @@ def _control_group(root):
 def _address_space(root):
     """What `RLIMIT_AS` leaves beyond the address space in use."""
     try:
-        import resource  # not on every system
-    except ImportError:
+        import resource
+    except ImportError:  # not a POSIX system
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     used = _table(root / "proc/self/status").get("VmSize")
@@ -92,7 +95,7 @@ def _address_space(root):
 
 
 def _text(path):
-    """The file's text, or "" where there is no such file."""
+    """The file's text, or "" if it cannot be read."""
     try:
         return path.read_text()
     except OSError:
@@ -100,7 +103,7 @@ def _text(path):
 
 
 def _number(path):
-    """The number in the file, or `None`: no such file, or "max", no limit."""
+    """The number in the file, or `None` if there is none, as in "max" (no limit)."""
     text = _text(path).strip()
     return int(text) if text.isdigit() else None
 
@@ -117,13 +120,12 @@ def _table(path):
 
 
 def keep_freed():
-    """Lets the process keep what it frees, up to some 64 MB, for its next step.
+    """Lets the process keep up to some 64 MB of freed memory for its next step.
 
-    The GNU C library hands memory back to the system once more of it is free than
-    twice the largest block that was freed so far. A gradient step frees megabytes
-    in many small blocks: without a large one before, every step asks the system for
-    the same pages anew, and waits for them to be zeroed: a quarter of a step's time
-    on PyTorch. Elsewhere, or where `MALLOC_` variables say otherwise, this does
-    nothing.
+    The GNU C library returns memory to the system once more of it is free than twice
+    the largest block freed so far. A gradient step frees megabytes in many small
+    blocks. Without one large block before it, each step would get its pages from the
+    system again, zeroed: a quarter of a step's time on PyTorch. With another C
+    library, or with `MALLOC_` variables set, this has no effect.
     """
-    np.empty(31 * 2**20, np.uint8)  # the largest that counts has 32 MiB
+    np.empty(31 * 2**20, np.uint8)  # 32 MiB is the largest that counts

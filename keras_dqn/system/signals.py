@@ -1,30 +1,36 @@
-"""Signals as requests, which a run fulfils between two iterations.
+"""Signals as requests, which the training loop meets between two iterations.
 
-An exception in the middle of an update could leave the learner without its
-weights (JAX donates them) and the replay half-written. So a handler only takes
-a note, and whoever runs the loop looks at it between iterations.
+An exception in the middle of an update could leave the learner without its weights
+(JAX donates them) and the replay partly written. So a signal handler only sets a
+flag, and the loop looks at it between iterations.
 """
+
+from __future__ import annotations
 
 import contextlib
 import signal
 import threading
 
-# What the command listens to, as far as the system knows it. `SIGHUP` says that
-# the terminal was closed or the connection lost.
-COMMAND = tuple(
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
-    if hasattr(signal, name)
-)
 
-_listening = None
+def _known(*names):
+    """Returns the signals of these names that the system has."""
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
+# `SIGHUP`: the terminal was closed or the connection lost. `SIGBREAK`: the same on
+# Windows, and Ctrl-Break.
+STOP = _known("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+SAVE = _known("SIGUSR1")
+COMMAND = STOP + SAVE  # what the command handles
+
+_active = None
 
 
 class Requests:
-    """What has been asked for by signals.
+    """What signals have asked for.
 
     Attributes:
-        stop: Boolean, whether to end after the iteration that is under way.
+        stop: Boolean, whether to stop after the current iteration.
     """
 
     def __init__(self):
@@ -33,17 +39,17 @@ class Requests:
         self._interrupts = 0
 
     def take_save(self):
-        """Returns whether a checkpoint was asked for, and forgets it."""
+        """Returns whether a checkpoint was asked for, and clears the request."""
         save, self._save = self._save, False
         return save
 
     def handle(self, signum, frame=None):
-        """The handler: `SIGUSR1` asks to save, any other signal to stop.
+        """The signal handler: `SIGUSR1` asks for a checkpoint, others to stop.
 
         Raises:
             KeyboardInterrupt: At the second `SIGINT`.
         """
-        if signum == getattr(signal, "SIGUSR1", None):
+        if signum in SAVE:
             self._save = True
             return
         self.stop = True
@@ -54,28 +60,28 @@ class Requests:
 
 @contextlib.contextmanager
 def handled(signals=(signal.SIGINT,)):
-    """Turns signals into requests; the second `SIGINT` gets through.
+    """Turns signals into requests. The second `SIGINT` raises `KeyboardInterrupt`.
 
-    Inside another `handled` it changes nothing and gives that one's requests.
-    The handlers that were there before come back at the end. A `SIGHUP` that is
-    ignored, as under `nohup`, stays ignored.
+    Within another `handled` it changes nothing and yields the outer requests. The
+    previous handlers are restored at the end. A `SIGHUP` that is ignored, as under
+    `nohup`, stays ignored.
 
     Args:
-        signals: Signal numbers. By default Ctrl-C alone: what else a process
-            does with its signals is for its owner to say.
+        signals: Signal numbers. By default Ctrl-C alone: the other signals belong
+            to the program that uses the library.
 
     Yields:
-        `Requests`. Outside the main thread, where Python allows no handlers,
-        nothing is ever asked for and signals do what they did before.
+        `Requests`. Outside the main thread, where Python allows no handlers, it
+        never holds a request, and signals have their usual effect.
     """
-    global _listening
+    global _active
     if threading.current_thread() is not threading.main_thread():
         yield Requests()
         return
-    if _listening is not None:
-        yield _listening
+    if _active is not None:
+        yield _active
         return
-    requests = _listening = Requests()
+    requests = _active = Requests()
     before = {}
     try:
         for signum in signals:
@@ -84,7 +90,7 @@ def handled(signals=(signal.SIGINT,)):
             before[signum] = signal.signal(signum, requests.handle)
         yield requests
     finally:
-        _listening = None
+        _active = None
         for signum, handler in before.items():
             # `None` is a handler that was not installed from Python.
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)

@@ -1,10 +1,12 @@
-"""A thread that ends the process when its environments no longer answer.
+"""A thread that ends the process when its environments hang.
 
-A call that blocks in C, such as to an emulator whose worker has died, never
-returns, and while it blocks the main thread runs no signal handler either. Only
-another thread can notice, and all that it can do is to leave the process: to
-save from here could save half a step. The checkpoints written before stay.
+A call that blocks in C, such as to an emulator whose worker has died, never returns,
+and the main thread runs no Python signal handler meanwhile. Only another thread can
+notice. It ends the process without saving, since an update may be half done; the
+earlier checkpoints stay.
 """
+
+from __future__ import annotations
 
 import contextlib
 import faulthandler
@@ -16,28 +18,27 @@ import socket
 import sys
 import threading
 
+from keras_dqn.system import signals
 from keras_dqn.system.exit_codes import EXIT_BROKEN
 from keras_dqn.system.exit_codes import EXIT_STOPPED
 
-GRACE_SECONDS = 10.0  # to answer once a signal has asked to stop
-_STOPS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None))
+GRACE_SECONDS = 10.0  # for environments to return once a signal has asked to stop
 _CLOSE = 0  # no signal has this number
 
 
 class Watchdog:
-    """Watches environments while it is entered.
+    """Watches environments, as a context manager.
 
-    The time that counts is spent within one `reset`, `recv` or `close`, not
-    while a network compiles or learns. It is counted in the watchdog's own
-    looks, so that neither a clock that jumps nor a process that was suspended
-    is taken for a hang. What holds Python's lock while it blocks also holds
-    this thread, and is not noticed.
+    - After `timeout_seconds` in one `reset`, `recv` or `close` it writes the stacks
+      of all threads to `hang.txt` and exits with 70.
+    - After a signal that asks to stop, such a call has 10 s to return; then it
+      exits with 75.
+    - After two `SIGINT` the whole process has 10 s to end; then likewise.
 
-    - After `timeout_seconds`, the stacks of all threads are written to
-      `hang.txt` in the directory and the process exits with 70.
-    - After a `SIGTERM`, `SIGINT` or `SIGHUP` that a Python handler takes,
-      environments have 10 s to answer; the process then exits with 75.
-    - After two `SIGINT`, whatever the process does, likewise.
+    Time is counted in its own intervals of at most a second, so that a clock that
+    jumps or a suspended process is not taken for a hang. A call that keeps Python's
+    global interpreter lock while it blocks stops this thread, too, and goes
+    unnoticed.
 
     Args:
         directory: Path of the directory for `hang.txt`.
@@ -47,9 +48,9 @@ class Watchdog:
     def __init__(self, directory, timeout_seconds):
         self._path = pathlib.Path(directory) / "hang.txt"
         self._timeout = timeout_seconds
-        self._look_seconds = min(1.0, GRACE_SECONDS / 4, (timeout_seconds or 4.0) / 4)
+        self._interval = min(1.0, GRACE_SECONDS / 4, (timeout_seconds or 4.0) / 4)
         self._watched = []
-        self._thread = None
+        self._calls = {}
 
     @contextlib.contextmanager
     def watching(self, envs):
@@ -61,16 +62,17 @@ class Watchdog:
             self._watched.remove(envs)
 
     def __enter__(self):
-        self._reader, self._writer = socket.socketpair()  # pipes cannot be waited
-        self._writer.setblocking(False)  # for on every system
+        # Sockets, since on Windows `select` cannot wait for pipes.
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
         self._is_main = threading.current_thread() is threading.main_thread()
         if self._is_main:
-            # Python's C handler writes each signal's number here at once.
+            # Python writes each signal's number there, even while a call blocks.
             self._before = signal.set_wakeup_fd(
                 self._writer.fileno(), warn_on_full_buffer=False
             )
         self._thread = threading.Thread(
-            target=self._look, name="keras_dqn watchdog", daemon=True
+            target=self._watch, name="keras_dqn watchdog", daemon=True
         )
         self._thread.start()
         return self
@@ -84,35 +86,40 @@ class Watchdog:
         self._reader.close()
         self._writer.close()
 
-    def _look(self):
-        """Looks whether the same call is under way as at the last look."""
-        received, last = [], {}
-        waited = since_stop = since_interrupts = 0.0
-        while True:
-            if select.select([self._reader], [], [], self._look_seconds)[0]:
+    def _watch(self):
+        """Counts the seconds that a call has been stuck, until `__exit__`."""
+        received = []  # signal numbers
+        stuck_seconds = stop_seconds = interrupt_seconds = 0.0
+        while _CLOSE not in received:
+            if select.select([self._reader], [], [], self._interval)[0]:
                 received += self._reader.recv(1024)
-                if _CLOSE in received:
-                    return
                 continue
-            calls = {envs: envs.calls for envs in self._watched.copy()}
-            stuck = [e for e, n in calls.items() if n % 2 and last.get(e) == n]
-            last = calls
-            is_asked = any(signum in received for signum in _STOPS)
-            is_pressed = received.count(signal.SIGINT) > 1
-            look = self._look_seconds
-            waited = waited + look if stuck else 0.0
-            since_stop = since_stop + look if stuck and is_asked else 0.0
-            since_interrupts += look if is_pressed else 0.0
-            who = repr(stuck[0]) if stuck else "The process"
-            if self._timeout is not None and waited >= self._timeout:
+            stuck = self._stuck()
+            stuck_seconds = stuck_seconds + self._interval if stuck else 0.0
+            if stuck and not set(received).isdisjoint(signals.STOP):
+                stop_seconds += self._interval
+            else:
+                stop_seconds = 0.0
+            if received.count(signal.SIGINT) > 1:
+                interrupt_seconds += self._interval
+            who = repr(stuck) if stuck else "The process"
+            if self._timeout is not None and stuck_seconds >= self._timeout:
                 seconds = f"{self._timeout:g} seconds (`env_timeout_seconds`)"
                 self._leave(EXIT_BROKEN, f"{who} has not answered for {seconds}")
-            if max(since_stop, since_interrupts) >= GRACE_SECONDS:
+            if max(stop_seconds, interrupt_seconds) >= GRACE_SECONDS:
                 seconds = f"{GRACE_SECONDS:g} seconds since it was asked to stop"
                 self._leave(EXIT_STOPPED, f"{who} has not answered for {seconds}")
 
+    def _stuck(self):
+        """Returns environments that are in the same call as an interval ago."""
+        before, self._calls = self._calls, {e: e.calls for e in self._watched.copy()}
+        for envs, calls in self._calls.items():
+            if calls % 2 and before.get(envs) == calls:  # odd: within a call
+                return envs
+        return None
+
     def _leave(self, code, reason):
-        """Writes the stacks, says why, and ends the process here and now."""
+        """Writes the stacks and the reason, and ends the process."""
         where = "could not be written"
         with contextlib.suppress(OSError), open(self._path, "w") as file:
             faulthandler.dump_traceback(file, all_threads=True)
@@ -121,14 +128,14 @@ class Watchdog:
         with contextlib.suppress(OSError):
             message = (
                 f"{reason}. The stacks of all threads {where}. "
-                "Left without saving; the checkpoints written before stay.\n"
+                "Nothing was saved; the earlier checkpoints stay.\n"
             )
             os.write(2, message.encode())
         os._exit(code)
 
 
 def _show_cursor():
-    """A panel may have hidden it."""
+    """Shows the terminal's cursor, which the live panel hides."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if sys.__stdout__.isatty():
             os.write(sys.__stdout__.fileno(), b"\x1b[?25h\n")
