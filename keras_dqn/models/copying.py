@@ -27,7 +27,8 @@ _PLAIN_VALUES = (bool, int, float, str, type(None), np.generic, np.ndarray)
 _WHAT_TO_DO = (
     "A layer is copied by `get_config`, `from_config` and its variables: give whatever "
     "else its output depends on to the constructor and return it from `get_config`, "
-    "or make it a variable (`add_weight(..., trainable=False)`)."
+    "or make it a variable (`add_weight(..., trainable=False)`). A Lambda inside of "
+    "another layer becomes a class of its own."
 )
 
 
@@ -174,7 +175,6 @@ def _rebuild(layer):
     clone = keras.saving.deserialize_keras_object(
         config,
         custom_objects={each.__name__: each for each in unregistered},
-        safe_mode=False,  # a Lambda inside it is the caller's own code
     )
     initializers = {
         name: value
