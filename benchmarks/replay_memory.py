@@ -104,8 +104,7 @@ def run(arguments):
     if arguments.frames == "synthetic":
         steps = max(1, arguments.recorded_steps // arguments.num_envs)
         source = transitions.RecordedGame(envs, steps, rng)
-    # Numba would take some 140 MB of its own, whatever the capacity.
-    replay = PrioritizedReplay(arguments.capacity, compiled=False)
+    replay = PrioritizedReplay(arguments.capacity)
     account = Account(arguments.capacity)
     transitions.build(replay, source)
     account.note("built")

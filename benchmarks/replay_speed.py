@@ -1,17 +1,15 @@
 """Times a prioritized replay: draw a minibatch of 32, write its priorities back.
 
 At several capacities, for one minibatch at a time and for several at once, and the
-adding of 8 transitions; in NumPy, and where Numba is installed with that too.
+adding of 8 transitions.
 `--peer cpprb` runs cpprb's best configuration (`next_of` and `stack_compress`,
 written in C++) in turns with it, in its own environment.
 
-    pip install numba
     python benchmarks/replay_speed.py --peer cpprb --plot replay_speed.png
 """
 
 import argparse
 import contextlib
-import functools
 import gc
 import json
 import time
@@ -23,7 +21,6 @@ import timing
 import transitions
 
 from keras_dqn.replay import PrioritizedReplay
-from keras_dqn.replay import compiled
 
 WARMUP = 3000
 CPPRB = ["cpprb==11.0.0", "numpy==2.4.6"]
@@ -70,7 +67,7 @@ class Ours:
     def __init__(self, capacity, frame_shape, batch_size, minibatches):
         self._rng = np.random.default_rng(0)
         self._source = transitions.Noise(frame_shape=frame_shape)
-        self._replay = PrioritizedReplay(capacity, compiled=compiled.is_installed())
+        self._replay = PrioritizedReplay(capacity)
         self._batch_size, self._minibatches = batch_size, minibatches
         transitions.build(self._replay, self._source)
         transitions.fill(self._replay, self._source, self._rng)
@@ -80,12 +77,6 @@ class Ours:
         for _ in range(WARMUP):
             self.draw()
         self._actions = transitions.random_actions(self._source, self._rng)
-        self._walks = self._replay._tree._walks
-
-    def with_numba(self, is_used):
-        """Chooses what walks through the tree. The bits are the same."""
-        self._replay._tree._walks = self._walks if is_used else None
-        return self
 
     def draw(self):
         """One minibatch."""
@@ -139,14 +130,11 @@ def measure(capacity, frame_shape, arguments, peer):
         )
     several = f"K={arguments.minibatches}"
     at_once = max(1, arguments.repeats // arguments.minibatches)
-    programs = {}
-    for name in ("keras_dqn", "with Numba")[: 1 + compiled.is_installed()]:
-        use = functools.partial(ours.with_numba, name == "with Numba")
-        programs |= {
-            f"{name}, K=1": lambda use=use: use().time_draws(arguments.repeats),
-            f"{name}, {several}": lambda use=use: use().time_draws_at_once(at_once),
-            f"{name}, add 8": lambda use=use: use().time_adds(),
-        }
+    programs = {
+        "keras_dqn, K=1": lambda: ours.time_draws(arguments.repeats),
+        f"keras_dqn, {several}": lambda: ours.time_draws_at_once(at_once),
+        "keras_dqn, add 8": ours.time_adds,
+    }
     if peer is not None:
         programs["cpprb"] = lambda: peer.ask("draw", repeats=arguments.repeats)["s"]
         programs["cpprb, add 8"] = lambda: peer.ask("add")["s"]
@@ -182,7 +170,7 @@ def report(frame_shape, exponents, arguments, peer):
 
 def main():
     arguments = parse_arguments()
-    description = machine.describe(("keras_dqn", "numpy", "numba"))
+    description = machine.describe(("keras_dqn", "numpy"))
     machine.print_description(description)
     with contextlib.ExitStack() as stack:
         peer = None

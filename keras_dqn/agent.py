@@ -301,7 +301,6 @@ class DQNAgent:
                 dtype=envs.observation_dtype,
                 frame_stack=envs.frame_stack,
             ),
-            replay_is_compiled=self.replay.is_compiled,
             total_env_steps=settings.iterations * settings.env_steps_per_iteration,
             num_envs=envs.num_envs,
             seed=settings.seed,

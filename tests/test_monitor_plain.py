@@ -128,12 +128,6 @@ def test_the_first_lines_say_what_runs_on_what_with_what_memory():
     ]
 
 
-def test_the_first_lines_say_what_numba_compiles():
-    stream = Stream()
-    monitor.PlainConsole(stream).start(make_info(replay_is_compiled=True))
-    assert "16,384 transitions, trees compiled by Numba\n" in stream.getvalue()
-
-
 def test_the_first_lines_fit_eighty_columns():
     stream = Stream()
     options = {f"option_number_{i}": i for i in range(30)}

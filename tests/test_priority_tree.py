@@ -48,7 +48,7 @@ def test_it_answers_bit_for_bit_what_two_trees_would(data, capacity):
         tree.set(where, values)
         sums[indices] = values
         minima[indices] = np.where(np.asarray(values) > 0.0, values, np.inf)
-        for level, other in zip(tree._levels, sums._levels, strict=True):
+        for level, other in zip(tree.levels, sums.levels, strict=True):
             np.testing.assert_array_equal(level, other)
         assert (tree.total, tree.min) == (sums.total, minima.min)
         tree.check_valid()
@@ -69,7 +69,7 @@ def test_large_trees_of_full_width_agree_as_well():
         tree[indices] = values
         sums[indices] = values
         minima[indices] = values
-    for level, other in zip(tree._levels, sums._levels, strict=True):
+    for level, other in zip(tree.levels, sums.levels, strict=True):
         np.testing.assert_array_equal(level, other)
     assert tree.min == minima.min
     tree.check_valid()
@@ -88,7 +88,7 @@ def test_a_minimum_that_is_none_is_found_invalid(value):
     tree = NarrowPriorityTree(100)
     tree.set(slice(0, 100), 1.0)
     tree.check_valid()
-    tree._minima[3] = value
+    tree.minima[3] = value
     with pytest.raises(ValueError, match="that of its block"):
         tree.check_valid()
 

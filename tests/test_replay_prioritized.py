@@ -214,22 +214,6 @@ def test_a_huge_td_error_breaks_nothing():
     replay.check_valid()
 
 
-@pytest.mark.seed(29)
-def test_the_summary_shows_whether_priorities_matter():
-    replay, _ = filled(capacity=4, steps=4, alpha=1.0, priority_epsilon=1.0)
-    assert replay.priority_summary() == {
-        "max_priority": 1.0,
-        "min_probability": 1.0,
-        "max_probability": 1.0,
-    }
-    replay.update_priorities([0, 1, 2, 3], [0.0, 0.0, 1.0, 3.0])  # p = 1, 1, 2, 4
-    assert replay.priority_summary() == {
-        "max_priority": 4.0,
-        "min_probability": 0.5,
-        "max_probability": 2.0,
-    }
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

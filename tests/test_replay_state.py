@@ -67,13 +67,9 @@ def test_a_loaded_replay_goes_on_exactly_as_the_saved_one(replay_class, steps):
                 each.update_priorities(sample.ids, sample.ids % 5 - 2.0)
         assert_equal_states(replay.state_dict(), loaded.state_dict())
     loaded.check_valid()
-    trees = (
-        zip(replay._tree._levels, loaded._tree._levels, strict=True)
-        if (replay_class is PrioritizedReplay)
-        else ()
-    )
-    for level, other in trees:
-        np.testing.assert_array_equal(level, other)
+    if replay_class is PrioritizedReplay:
+        for level, other in zip(replay.tree.levels, loaded.tree.levels, strict=True):
+            np.testing.assert_array_equal(level, other)
 
 
 def test_a_replay_that_was_built_but_never_started_can_be_saved():
@@ -209,6 +205,6 @@ def test_ages_that_begin_before_the_first_episode_are_refused():
 
 def test_a_priority_without_a_transition_is_found_invalid():
     replay, _ = lived(steps=3)
-    replay._tree[11] = 1.0
+    replay.tree[11] = 1.0
     with pytest.raises(ValueError, match="without a transition"):
         replay.check_valid()

@@ -150,15 +150,15 @@ def test_leaves_are_float64_whatever_is_written():
 def test_a_valid_tree_is_found_valid_and_a_damaged_one_is_not():
     tree = sum_tree_of(np.ones(5000))
     tree.check_valid()
-    tree._levels[1][3] += 1.0
+    tree.levels[1][3] += 1.0
     with pytest.raises(ValueError, match=r"Node 3 at height 1 .* 32\.0. Received: 33"):
         tree.check_valid()
     tree = sum_tree_of(np.ones(5000))
-    tree._levels[0][-1] = 1.0
+    tree.levels[0][-1] = 1.0
     with pytest.raises(ValueError, match="padding"):
         tree.check_valid()
     tree = sum_tree_of(np.ones(5000))
-    tree._levels[0][0] = -1.0
+    tree.levels[0][0] = -1.0
     with pytest.raises(ValueError, match="at least 0"):
         tree.check_valid()
 
@@ -173,7 +173,7 @@ def test_nodes_built_at_once_equal_those_built_step_by_step_bit_for_bit(tree_cla
     for indices in np.split(rng.permutation(5000), 500):
         step_by_step[indices] = 123.0
         step_by_step[indices] = leaves[indices]
-    for level, other in zip(at_once._levels, step_by_step._levels, strict=True):
+    for level, other in zip(at_once.levels, step_by_step.levels, strict=True):
         np.testing.assert_array_equal(level, other)
 
 

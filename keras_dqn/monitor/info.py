@@ -19,7 +19,6 @@ class RunInfo:
             frames; `life_loss` decides what one score is a score of.
         settings: Dict of the run's settings.
         replay_nbytes_when_full: Bytes that the replay takes when it is full.
-        replay_is_compiled: Whether its trees are compiled, by Numba.
         total_env_steps: Agent steps, over all environments, at which the run
             ends.
         num_envs: Environments that run side by side.
@@ -33,7 +32,6 @@ class RunInfo:
     env_options: dict = dataclasses.field(default_factory=dict)
     settings: dict = dataclasses.field(default_factory=dict)
     replay_nbytes_when_full: int = 0
-    replay_is_compiled: bool = False
     total_env_steps: int = 0
     num_envs: int = 1
     seed: int | None = None

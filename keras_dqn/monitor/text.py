@@ -107,6 +107,5 @@ def _options(options):
 def _replay(info):
     capacity = info.settings.get("replay_capacity")
     held = [] if capacity is None else [f"{capacity:,} transitions"]
-    compiled = ["trees compiled by Numba"] if info.replay_is_compiled else []
     size = f"{info.replay_nbytes_when_full / 2**30:.2f} GiB when full"
-    return [size, *held, *compiled]
+    return [size, *held]

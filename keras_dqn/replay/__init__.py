@@ -1,14 +1,13 @@
-"""Replay: transitions are stored, drawn again by priority, and learned from.
+"""Replay: stores transitions and samples minibatches of them. Needs only NumPy.
 
-Needs NumPy and nothing else. With Numba it is faster.
-
-- `PrioritizedReplay`, `UniformReplay`: which transitions are drawn, how likely.
+- `base.py`: `Replay`, what all replays have in common; `sample` is here.
+- `prioritized.py`, `uniform.py`: the probability of each transition.
 - `storage.py`: what a transition is; n-step returns.
-- `frames.py`: each frame stored once, stacks rebuilt; `final_frames.py`: those with
-  which episodes ended; `mirror.py`: a copy of all of them on an accelerator.
-- `segment_tree.py`: `SumTree` and `MinTree`, which make priorities fast.
-- `priority_tree.py`: both in one, over the same leaves; `compiled.py`: the same
-  in Numba, where it is installed.
+- `frames.py`: stores each frame once and rebuilds stacks; `final_frames.py`: the last
+  frames of episodes; `mirror.py`: a copy of all frames on an accelerator.
+- `segment_tree.py`: `SumTree` and `MinTree`; `priority_tree.py`: both over the same
+  leaves.
+- `checks.py`: checks of arguments and states.
 """
 
 from keras_dqn.replay.base import Replay

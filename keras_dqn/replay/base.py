@@ -1,4 +1,4 @@
-"""What uniform and prioritized replay have in common: all but the chances."""
+"""What uniform and prioritized replay share: everything but the probabilities."""
 
 import dataclasses
 import math
@@ -14,17 +14,17 @@ from keras_dqn.system import memory
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Transitions drawn from a replay.
+    """A minibatch of transitions.
 
     Attributes:
         batch: Dictionary of arrays; `n` is `(batch_size,)`, or
             `(batches, batch_size)`. `observations` and `next_observations`,
-            `(*n, *stored_shape)`: they may share memory, so write to neither.
-            With `frames="numbers"` they are int32 numbers of frames in the copy
-            that was attached: `(*n, frame_stack)`, or `n` without stacks.
-            `actions`, int32, shape `n`. `rewards`, `discounts` and `weights`,
-            float32, shape `n`.
-        ids: int64, shape `n`, to be handed to `update_priorities`.
+            `(*n, *stored_shape)`, of the replay's dtype. They may share memory: do
+            not write to them. With `frames="numbers"` they are int32 row numbers in
+            the attached copy of the frames: `(*n, frame_stack)`, or `n` without
+            stacks. `actions`: int32, shape `n`. `rewards`, `discounts` and
+            `weights`: float32, shape `n`.
+        ids: int64, shape `n`. The argument of `update_priorities`.
     """
 
     batch: dict[str, np.ndarray]
@@ -32,15 +32,16 @@ class Sample:
 
 
 class Replay:
-    """A ring of the last `capacity` transitions of environments in lock-step.
+    """A ring buffer of the last `capacity` transitions.
 
-    Subclasses decide how likely each transition is to be drawn.
+    All environments step together: each `add` stores one transition of each.
+    Subclasses define the probability with which each transition is sampled.
 
     Args:
         capacity: Integer, the number of transitions kept. A multiple of the
             number of environments.
         gamma: Float in [0, 1], the discount per step.
-        n_steps: Integer, at least 1: how many rewards a return sums.
+        n_steps: Integer, at least 1. The number of rewards in an n-step return.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -54,19 +55,19 @@ class Replay:
         self._store = None
 
     def build(self, *, num_envs, stored_shape, dtype, frame_stack=0):
-        """Allocates the storage. Again with the same arguments does nothing.
+        """Allocates the storage. A second call with the same arguments does nothing.
 
         Args:
             num_envs: Integer, the number of environments that step together.
             stored_shape: Tuple of integers, the shape of one observation.
-            dtype: The observations' dtype: booleans, integers or floats.
-            frame_stack: Integer. If not 0, observations are stacks of so many
+            dtype: The observations' dtype: boolean, integer or float.
+            frame_stack: Integer. If not 0, observations are stacks of this many
                 frames, oldest first, along the first axis.
 
         Raises:
             ValueError: If an argument is out of range, if `capacity` is not a
-                multiple of `num_envs` or leaves no room for `n_steps`, or if the
-                replay was built with other arguments.
+                multiple of `num_envs` or not above `n_steps * num_envs`, or if the
+                replay was built with other arguments before.
             MemoryError: If the full replay would not fit into memory.
         """
         spec = self._checked_spec(num_envs, stored_shape, dtype, frame_stack)
@@ -81,56 +82,58 @@ class Replay:
         elif self._spec != spec:
             raise ValueError(
                 f"The replay is built already, with {self._spec}, and cannot be "
-                f"built otherwise. Received: {spec}"
+                f"built again with other arguments. Received: {spec}"
             )
 
     def start(self, observations):
-        """Takes the first observations after a reset.
+        """Stores the first observations after a reset.
 
-        Episodes that were running are cut: their last transitions keep their true
-        successors, and their value beyond the cut.
+        Episodes that were running are truncated: their last transitions keep their
+        true next observation and their discount.
 
         Args:
             observations: Array, shape `(num_envs, *stored_shape)`.
 
         Raises:
-            ValueError: If the shape or the dtype is wrong, or if a first stack is
-                not padded with zeros.
+            ValueError: If the shape or the dtype is wrong, or if the older frames
+                of a stack are not zeros.
         """
         self._built_store().start(observations)
 
     def add(self, actions, step):
-        """Stores one step of all environments. Nothing is stored if it raises.
+        """Stores one step of all environments. If it raises, nothing is stored.
 
         Args:
-            actions: Integers, shape `(num_envs,)`: what was done.
-            step: What came of it: an object with the arrays `observations`,
+            actions: Integers, shape `(num_envs,)`: the actions taken.
+            step: Their results: an object with the arrays `observations`,
                 `training_rewards`, `terminated`, `truncated`, `restarted` and
-                `final_observations`, as `keras_dqn.envs.Step` has them.
+                `final_observations`, see `keras_dqn.envs.Step`.
 
         Raises:
             ValueError: If an array has the wrong shape or dtype, if a reward is
-                not finite, or if the step does not continue the one before.
+                not finite, or if the stacks do not continue those of the step
+                before.
         """
         store = self._built_store()
         store.add(actions, step)
         self._added(store.ring.time - 1)
 
     def attach_frames(self, make_copy):
-        """Keeps a copy of all frames up to date elsewhere, as on an accelerator.
+        """Keeps a second copy of all frames up to date, such as on an accelerator.
 
         Every frame is sent there once, when it is stored. The replay keeps its own
-        as well: checkpoints are made of them.
+        frames too: checkpoints are made from them.
 
         Args:
-            make_copy: Callable `(rows, frame_shape, dtype)` that returns an object
-                like `mirror.HostFrames`; or `None`, which ends the copying.
+            make_copy: Callable `(rows, frame_shape, dtype)` that returns the copy,
+                an object with the methods that `mirror.Mirror` names; or `None` to
+                stop copying.
 
         Returns:
             The copy, or `None`.
 
         Raises:
-            ValueError: If there are more frames than 30 bits can number.
+            ValueError: If there are more than 2**30 frames.
         """
         ring = self._built_store().ring
         ring.mirror = copy = None
@@ -141,33 +144,34 @@ class Replay:
 
     @property
     def attached_frames(self):
-        """The copy that `attach_frames` made last, or `None`."""
+        """The copy that the last `attach_frames` made, or `None`."""
         attached = self._built_store().ring.mirror
         return None if attached is None else attached.copy
 
     def sample(self, batch_size, rng, *, beta=1.0, batches=None, frames="stacks"):
-        """Draws transitions, independently and with replacement.
+        """Samples transitions, independently and with replacement.
 
-        With `n_steps` above 1, a transition can be drawn once the steps it may
-        look at are stored, `n_steps - 1` steps after its own.
+        A transition can be sampled once its n-step return is known, that is
+        `n_steps - 1` steps after it was added.
 
         Args:
             batch_size: Integer, at least 1.
-            rng: `numpy.random.Generator`. All chance comes from it.
-            beta: Float in [0, 1]. How far the weights make up for the
-                probabilities: 0 not at all, 1 fully. Uniform replay has nothing
-                to make up for, and its weights are 1.
-            batches: Optional integer. If given, so many batches are drawn at
-                once, from the same priorities, along a new first axis.
-            frames: `"stacks"`: observations as they were seen. `"numbers"`: the
-                numbers of their frames in the copy of `attach_frames`.
+            rng: `numpy.random.Generator`, the only source of randomness.
+            beta: Float in [0, 1], the importance-sampling exponent: 0 gives weights
+                of 1, 1 corrects the bias of prioritized sampling fully. Uniform
+                replay ignores it.
+            batches: Optional integer. If given, this many minibatches are sampled
+                with the same priorities, along a new first axis.
+            frames: `"stacks"` returns observations as they were seen. `"numbers"`
+                returns the row numbers of their frames in the attached copy, see
+                `attach_frames`.
 
         Returns:
-            A `Sample`. Its arrays are the caller's; no later call changes them.
+            A `Sample`. No later call changes its arrays.
 
         Raises:
             ValueError: If an argument is out of range, or if no transition can be
-                drawn yet.
+                sampled yet.
         """
         store = self._built_store()
         shape = (checks.integer("batch_size", batch_size, minimum=1),)
@@ -182,8 +186,8 @@ class Replay:
         first, stop = store.complete()
         if first == stop:
             raise ValueError(
-                "There is nothing to sample yet: as many as `n_steps` steps must be "
-                f"added before. Received: {store.ring.time}, n_steps={self.n_steps}"
+                "There is nothing to sample yet: at least `n_steps` steps must be "
+                f"added first. Received: {store.ring.time}, n_steps={self.n_steps}"
             )
         if frames not in ("stacks", "numbers"):
             raise ValueError(
@@ -201,7 +205,7 @@ class Replay:
         return Sample(batch=batch, ids=ids.reshape(shape))
 
     def update_priorities(self, ids, td_errors):
-        """Takes the TD errors of sampled transitions. Without priorities: ignored."""
+        """Sets the priorities of sampled transitions. Uniform replay ignores it."""
 
     @property
     def size(self):
@@ -213,50 +217,52 @@ class Replay:
 
     @property
     def is_full(self):
-        """Whether the next transition will overwrite the oldest."""
+        """Whether the next transition overwrites the oldest one."""
         return self.size == self.capacity
 
     @property
     def nbytes(self):
-        """Bytes allocated. Those not written yet are counted, and take no memory."""
+        """Bytes allocated. Parts not written yet are counted but use no memory."""
         if self._store is None:
             return 0
         return self._store.nbytes + self._priorities_nbytes()
 
     def nbytes_when_full(self, *, num_envs, stored_shape, dtype, frame_stack=0):
-        """Returns about how many bytes the full replay will hold, if built so."""
+        """Returns about how many bytes a replay built with these arguments needs."""
         spec = self._checked_spec(num_envs, stored_shape, dtype, frame_stack)
         priorities = self.capacity * self._priority_nbytes_each
         return priorities + TransitionStore.nbytes_when_full(self.capacity, **spec)
 
     def state_dict(self):
-        """Returns everything as NumPy arrays by name, for an exact continuation.
+        """Returns the full state as NumPy arrays by name, for an exact resume.
 
-        Only what is filled is in it. `frames` is a view of the replay's own memory
-        (a copy would need as much again): write it to disk before the next `add`.
+        Slots that were never filled are left out. `frames` is a view of the replay's
+        memory, because a copy would double it: save it before the next `add`.
         """
         return {**self._built_store().state_dict(), **self._priorities_state()}
 
     def state_spec(self):
-        """Returns what a state of this replay may be, before one is read.
+        """Returns which arrays a state of this replay may have.
 
         Returns:
-            Dictionary: name to `(dtype, shape)`. A state has just these names and
-            dtypes, and no length that is larger.
+            Dictionary: name to `(dtype, shape)`. The arrays of a state have these
+            names and dtypes, and are in no dimension longer.
         """
-        return {**self._built_store().state_spec(), **self._priorities_limits()}
+        return {**self._built_store().state_spec(), **self._priorities_spec()}
 
     def load_state_dict(self, state):
-        """Goes on from a state of `state_dict`, of a replay built the same way.
+        """Restores a state that `state_dict` returned.
+
+        The replay must have been built with the same arguments.
 
         Args:
-            state: Dictionary of NumPy arrays, which may be memory-mapped files.
-                `frames` may also be an object with `shape`, `dtype` and a function
-                `read_into(array)`, which is called when all else was found good.
+            state: Dictionary of NumPy arrays. `frames` may also be an object with
+                `shape`, `dtype` and a method `read_into(array)`, which is called
+                after everything else was checked.
 
         Raises:
-            ValueError: If anything in `state` is missing, unknown or impossible.
-                Then the replay stays as it was.
+            ValueError: If an entry of `state` is missing, unknown or invalid. The
+                replay is then unchanged.
         """
         store = self._built_store()
         self._check_state(state)
@@ -264,7 +270,7 @@ class Replay:
         self._load_priorities(state)
 
     def check_valid(self):
-        """Raises `ValueError`, with the reason, if the replay is inconsistent."""
+        """Raises `ValueError`, with the reason, if the replay's state is invalid."""
         self._check_state(self.state_dict())
 
     def _check_state(self, state):
@@ -295,9 +301,7 @@ class Replay:
             )
         return spec
 
-    is_compiled = False  # whether Numba compiled its trees
-
-    # What a subclass decides. It has at least `_draw`.
+    # What a subclass defines: `_draw`, and the rest if it keeps priorities.
 
     _priority_nbytes_each = 0  # per transition
 
@@ -306,10 +310,10 @@ class Replay:
         raise NotImplementedError
 
     def _added(self, time):
-        """The step of this time has been stored."""
+        """Called after step number `time` was stored."""
 
     def _build_priorities(self):
-        """Allocates them."""
+        """Allocates the priorities."""
 
     def _priorities_nbytes(self):
         return 0
@@ -317,11 +321,11 @@ class Replay:
     def _priorities_state(self):
         return {}
 
-    def _priorities_limits(self):
+    def _priorities_spec(self):
         return {}
 
     def _check_priorities(self, state):
-        """Raises `ValueError` if they cannot belong to the rest of the state."""
+        """Raises `ValueError` if the priorities do not fit the rest of the state."""
 
     def _load_priorities(self, state):
-        """Takes over a state which was found good."""
+        """Restores the priorities from a state that was checked."""

@@ -1,7 +1,8 @@
-"""The frames with which episodes ended: kept beside the ring, compressed.
+"""The last frames of episodes, compressed.
 
-Where an environment restarted, the ring goes on with the next episode. The frame
-that the last action did lead to is kept here, until its transition is overwritten.
+After an environment restarts, the next frame in the ring is the first of the next
+episode. The last frame of the episode that ended is kept here until its transition
+is overwritten.
 """
 
 import math
@@ -13,7 +14,7 @@ from keras_dqn.replay import checks
 
 
 class FinalFrames:
-    """Frames by the slot of the transition that they ended.
+    """Last frames of episodes, by the slot of their last transition.
 
     Args:
         frame_shape: Tuple.
@@ -24,25 +25,25 @@ class FinalFrames:
         self._frame_shape = frame_shape
         self._dtype = np.dtype(dtype)
         self._compressed = {}
-        self.nbytes = 0  # kept up to date: there may be many to add up
+        self.nbytes = 0  # updated at each change: summing them up would be slow
 
     def put(self, slot, frame):
-        """Keeps a frame."""
+        """Stores a frame."""
         compressed = zlib.compress(frame.tobytes(), level=1)
         self._compressed[slot] = compressed
         self.nbytes += len(compressed)
 
     def drop(self, slot):
-        """Forgets the frame of a slot that has one."""
+        """Removes the frame of a slot that has one."""
         self.nbytes -= len(self._compressed.pop(slot))
 
     def get(self, slot):
-        """Returns a frame; it can't be written to."""
+        """Returns a frame, read-only."""
         frame = zlib.decompress(self._compressed[slot])
         return np.frombuffer(frame, self._dtype).reshape(self._frame_shape)
 
     def slots(self):
-        """The slots that have a frame, in order."""
+        """Returns the slots that have a frame, in ascending order."""
         return sorted(self._compressed)
 
     def state_dict(self):
@@ -56,7 +57,7 @@ class FinalFrames:
         }
 
     def load_state_dict(self, state):
-        """Takes over a state which `check_state` has found good."""
+        """Restores a state that `check_state` has checked."""
         stops = np.cumsum(state["final_sizes"])
         parts = np.split(np.asarray(state["final_bytes"]), stops[:-1])
         slots = state["final_slots"].tolist()
@@ -87,7 +88,7 @@ class FinalFrames:
 
 
 def _unpacks_to(compressed, nbytes):
-    """Whether it is one zlib stream of exactly so many bytes. Unpacks no more."""
+    """Whether it is one zlib stream of exactly `nbytes` bytes. Unpacks no more."""
     unpacker = zlib.decompressobj()
     try:
         frame = unpacker.decompress(compressed, nbytes + 1)

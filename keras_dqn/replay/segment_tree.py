@@ -1,14 +1,14 @@
-"""Trees that keep a sum, or a minimum, of many numbers while they change.
+"""Trees that keep the sum, or the minimum, of many numbers while they change.
 
-Prioritized replay asks two things of `capacity` numbers, thousands of times a
-second: the smallest one, and the one on which a given point of their total
-falls. A tree answers both after touching a few nodes: each node holds the sum
-(or the minimum) of the `fanout` nodes below it.
+Prioritized replay needs two operations on `capacity` numbers, thousands of times a
+second: the minimum, and the leaf for a prefix sum (the first leaf at which the sum
+of all leaves so far exceeds a given number). Each node of a tree holds the sum (or
+the minimum) of its `fanout` children, so both operations read only a few nodes.
 
-NumPy works on blocks, so the trees here are wide and flat: with 32 children to a
-node, a million leaves make three levels, and a batch of 32 indices climbs each
-level in one vectorized step. A parent is always recomputed from its children,
-never adjusted by a difference, so that rounding errors do not add up over time.
+NumPy works on blocks, so the trees are wide and flat: with 32 children per node, a
+million leaves need three levels, and a batch of indices is processed level by level
+with vectorized operations. A parent is always recomputed from its children and never
+updated by a difference, so rounding errors do not accumulate.
 """
 
 import itertools
@@ -22,36 +22,37 @@ from keras_dqn import checks
 class SegmentTree:
     """What `SumTree` and `MinTree` share: leaves, and levels of nodes above them.
 
-    `tree[indices]` reads leaves, `tree[indices] = values` writes them; both take
-    integers of any shape, and negative ones are refused. Where an index occurs
-    more than once in a write, its last value counts.
+    `tree[indices]` reads leaves and `tree[indices] = values` writes them. Indices are
+    integers of any shape, not negative. If an index occurs more than once in a write,
+    its last value is kept.
 
     Args:
-        capacity: Integer, at least 1. The number of leaves; any number will do.
+        capacity: Integer, at least 1. The number of leaves. It need not be a power
+            of anything.
+
+    Attributes:
+        levels: List of float64 arrays: the leaves first, the top level last. All but
+            the top are padded with empty nodes to a multiple of `fanout`.
 
     Raises:
         ValueError: If `capacity` is not a positive integer.
     """
 
-    # Both were measured, for batches of 32 and 256 and up to a million leaves.
-    fanout = 32  # children of a node
-    max_top = 1024  # a level with no more nodes than this is the highest one
+    # Measured to be the fastest, for batches of 32 and 256 and up to a million leaves.
+    fanout = 32  # children per node
+    max_top = 1024  # the largest size of the top level
 
-    combine = None  # the ufunc which makes a parent of its children
+    combine = None  # the ufunc that computes a parent from its children
     empty = None  # the value of an empty leaf
 
     def __init__(self, capacity):
         self.capacity = checks.integer("capacity", capacity, minimum=1)
-        # Leaves first, and one level behind the other, in one piece of memory.
-        lengths = self._lengths()
-        self._starts = np.cumsum([0, *lengths])  # of the levels, and the end
-        self._nodes = np.full(self._starts[-1], self.empty)
-        self._levels = np.split(self._nodes, self._starts[1:-1])
-        # Views of all levels but the top, (parents, fanout).
-        self._blocks = [each.reshape(-1, self.fanout) for each in self._levels[:-1]]
+        self.levels = [np.full(length, self.empty) for length in self._lengths()]
+        # Views of all levels but the top, shape (parents, fanout).
+        self._blocks = [level.reshape(-1, self.fanout) for level in self.levels[:-1]]
 
     def _lengths(self):
-        """Nodes in each level; all are padded to whole blocks, but the top."""
+        """Returns the number of nodes of each level."""
         lengths = [self.capacity]
         while lengths[-1] > self.max_top:
             parents = math.ceil(lengths[-1] / self.fanout)
@@ -65,39 +66,40 @@ class SegmentTree:
     @property
     def leaves(self):
         """All leaves: a read-only view, float64, shape `(capacity,)`."""
-        leaves = self._levels[0][: self.capacity]
+        leaves = self.levels[0][: self.capacity]
         leaves.flags.writeable = False
         return leaves
 
     @property
     def nbytes(self):
-        """Bytes held by the leaves and all nodes above them."""
-        return self._nodes.nbytes
+        """Bytes of the leaves and of all nodes above them."""
+        return sum(level.nbytes for level in self.levels)
 
     def __getitem__(self, indices):
-        return self._levels[0][self._checked_indices(indices)]
+        return self.levels[0][self._checked_indices(indices)]
 
     def __setitem__(self, indices, values):
-        nodes = self._checked_indices(indices)
+        indices = self._checked_indices(indices)
         values = np.asarray(values, dtype=np.float64)
         self._check_values(values)
-        self._levels[0][nodes] = values
-        self._climb(nodes.ravel())
+        self.levels[0][indices] = values
+        self._update_ancestors(indices.ravel())
 
     def set(self, where, values):
-        """`tree[where] = values` without the checks: for callers who made both.
+        """Does `tree[where] = values`, without checking the arguments.
 
         Args:
             where: int64 array, shape `(n,)`, or slice with start and stop.
             values: Floats, shape `(n,)`, or one float.
         """
-        self._levels[0][where] = values
-        self._climb(where)
+        self.levels[0][where] = values
+        self._update_ancestors(where)
 
-    def _climb(self, where):
-        """Makes the parents of these leaves, and theirs, what their children are."""
+    def _update_ancestors(self, where):
+        """Recomputes all nodes above these leaves."""
         for height, blocks in enumerate(self._blocks):
-            # For many indices all blocks are cheaper, and equal bit for bit.
+            # For many indices it is faster to recompute the whole level. The result
+            # is the same, bit for bit.
             if not isinstance(where, slice) and len(where) >= len(blocks):
                 where = slice(0, len(blocks) * self.fanout)
             if isinstance(where, slice):
@@ -107,18 +109,18 @@ class SegmentTree:
             else:
                 where = where // self.fanout
                 children = blocks.take(where, axis=0)
-            self._set_parents(height, where, children)
+            self._update_parents(height, where, children)
 
-    def _set_parents(self, height, where, children):
-        """Takes over `children`, `(n, fanout)`, of the nodes `where` above them."""
-        self._levels[height + 1][where] = self.combine.reduce(children, axis=1)
+    def _update_parents(self, height, where, children):
+        """Computes the nodes `where`, one level up, from `children` `(n, fanout)`."""
+        self.levels[height + 1][where] = self.combine.reduce(children, axis=1)
 
     def check_valid(self):
-        """Raises `ValueError` unless every node is what its children make it."""
+        """Raises `ValueError` unless every node matches its children."""
         self._check_values(self.leaves)
-        if np.any(self._levels[0][self.capacity :] != self.empty):
-            raise ValueError("The padding behind the last leaf is not empty.")
-        for height, (lower, upper) in enumerate(itertools.pairwise(self._levels)):
+        if np.any(self.levels[0][self.capacity :] != self.empty):
+            raise ValueError("The padding after the last leaf is not empty.")
+        for height, (lower, upper) in enumerate(itertools.pairwise(self.levels)):
             expected = np.full(len(upper), self.empty)
             blocks = lower.reshape(-1, self.fanout)
             expected[: len(blocks)] = self.combine.reduce(blocks, axis=1)
@@ -126,8 +128,8 @@ class SegmentTree:
             if wrong.size:
                 node = wrong[0]
                 raise ValueError(
-                    f"Node {node} at height {height + 1} must be what its children "
-                    f"make it, {expected[node]}. Received: {upper[node]}"
+                    f"Node {node} at height {height + 1} must be computed from its "
+                    f"children: {expected[node]}. Received: {upper[node]}"
                 )
 
     def _check_values(self, values):
@@ -140,7 +142,7 @@ class SegmentTree:
                 f"`indices` must be integers. Received: indices.dtype={indices.dtype}"
             )
         indices = indices.astype(np.int64, copy=False)
-        # Seen as unsigned, a negative index is a huge one: one test for both.
+        # A negative index, read as unsigned, is very large: one test for both ends.
         if indices.size and indices.view(np.uint64).max() >= self.capacity:
             outside = (indices < 0) | (indices >= self.capacity)
             raise IndexError(
@@ -151,11 +153,10 @@ class SegmentTree:
 
 
 class SumTree(SegmentTree):
-    """Keeps the total of its leaves, and finds the leaf at a point of it.
+    """Keeps the sum of its leaves, and finds the leaf for a prefix sum.
 
-    Leaves are finite and not negative; an empty leaf is `0.0`, as all are at first.
-    Seen end to end, the leaves cover the line from 0 to `total`, each as much of it
-    as its value: a point drawn uniformly from the line falls on leaf `i` with
+    Leaves are finite and not negative. An empty leaf is `0.0`, as all are at first.
+    If `x` is drawn uniformly from 0 to `total`, then `find(x)` is leaf `i` with
     probability `leaf_i / total`.
 
     Example:
@@ -177,15 +178,14 @@ class SumTree(SegmentTree):
     @property
     def total(self):
         """The sum of all leaves, a float."""
-        return float(np.cumsum(self._levels[-1])[-1])
+        return float(np.cumsum(self.levels[-1])[-1])
 
     def find(self, prefix_sums):
-        """Returns, for each point on the line, the index of the leaf it falls on.
+        """Returns the leaf for each prefix sum.
 
-        That is the largest `i` for which the leaves before `i` sum to no more than
-        the point: a point on the border of two leaves belongs to the right one. An
-        empty leaf is never returned. The end of the line, `total`, belongs to the
-        last leaf which is not empty, since `random() * total` can round up to it.
+        That is the leaf `i` with `sum(leaves[:i]) <= prefix_sum < sum(leaves[:i + 1])`.
+        It is never an empty leaf. `prefix_sum == total` gives the last leaf that is
+        not empty, because `random() * total` can be rounded up to `total`.
 
         Args:
             prefix_sums: Floats, any shape, from 0 to `total`.
@@ -194,65 +194,70 @@ class SumTree(SegmentTree):
             Integer array (int64), same shape.
 
         Raises:
-            ValueError: If a point is NaN, negative or beyond `total`, or if all
+            ValueError: If a prefix sum is NaN, negative or above `total`, or if all
                 leaves are empty.
         """
-        points = np.asarray(prefix_sums, dtype=np.float64)
-        edges = self._top_edges()
-        self._check_points(points, total=edges[-1])
-        return self._find(points.ravel(), edges).reshape(points.shape)
+        prefix_sums = np.asarray(prefix_sums, dtype=np.float64)
+        sums = self._top_sums()
+        self._check_prefix_sums(prefix_sums, total=sums[-1])
+        return self._find(prefix_sums.ravel(), sums).reshape(prefix_sums.shape)
 
-    def _top_edges(self):
-        """Where the nodes of the highest level begin on the line, and its end."""
-        edges = np.zeros(len(self._levels[-1]) + 1)
-        self._levels[-1].cumsum(out=edges[1:])
-        return edges
+    def _top_sums(self):
+        """Returns the cumulative sums of the top level, with a 0 in front."""
+        sums = np.zeros(len(self.levels[-1]) + 1)
+        self.levels[-1].cumsum(out=sums[1:])
+        return sums
 
-    def _find(self, points, edges):
-        """`find` for points, shape `(n,)`, that are known to be on the line."""
-        nodes = edges[1:].searchsorted(points, side="right")
-        if nodes.size and np.maximum.reduce(nodes) == len(edges) - 1:
-            # The end of the line.
-            nodes = np.minimum(nodes, np.flatnonzero(self._levels[-1])[-1])
+    def _find(self, prefix_sums, sums):
+        """Does `find` for prefix sums, shape `(n,)`, that were checked."""
+        nodes = sums[1:].searchsorted(prefix_sums, side="right")
+        if nodes.size and np.maximum.reduce(nodes) == len(sums) - 1:
+            # A prefix sum equal to the total.
+            nodes = np.minimum(nodes, np.flatnonzero(self.levels[-1])[-1])
         if not self._blocks:
             return nodes
-        rest = points - edges.take(nodes)
+        rest = prefix_sums - sums.take(nodes)
         width = self.fanout + 1
         starts = np.arange(0, len(nodes) * width, width)
-        edges = np.zeros((len(nodes), width))  # of the children of each node
+        sums = np.zeros((len(nodes), width))  # of the children, with a 0 in front
         for blocks in reversed(self._blocks):
-            children = blocks.take(nodes, axis=0)  # (points, fanout)
-            chosen = self._descend(children, edges[:, 1:], rest)
+            children = blocks.take(nodes, axis=0)  # (n, fanout)
+            chosen = self._find_children(children, sums[:, 1:], rest)
             nodes = nodes * self.fanout + chosen
-            rest = rest - edges.take(starts + chosen)
+            rest = rest - sums.take(starts + chosen)
         return nodes
 
-    def _descend(self, children, ends, rest):
-        """Returns the child on which each point falls. Fills in `ends` of them."""
-        np.add.accumulate(children, axis=1, out=ends)
-        passed = ends <= rest[:, None]
-        chosen = passed.argmin(axis=1)
-        # By rounding, a point can lie a little behind all the children of its node.
-        behind = passed[:, -1]
-        if np.logical_or.reduce(behind):
-            from_the_right = (children[behind, ::-1] > 0.0).argmax(axis=1)
-            chosen[behind] = self.fanout - 1 - from_the_right
+    def _find_children(self, children, sums, rest):
+        """Returns the child for each prefix sum `rest` within its node.
+
+        Writes the cumulative sums of the children into `sums`.
+        """
+        np.add.accumulate(children, axis=1, out=sums)
+        is_passed = sums <= rest[:, None]
+        chosen = is_passed.argmin(axis=1)
+        # Rounding can make `rest` a little larger than the sum of all children.
+        is_beyond = is_passed[:, -1]
+        if np.logical_or.reduce(is_beyond):
+            from_the_right = (children[is_beyond, ::-1] > 0.0).argmax(axis=1)
+            chosen[is_beyond] = self.fanout - 1 - from_the_right
         return chosen
 
-    def _check_points(self, points, total):
+    def _check_prefix_sums(self, prefix_sums, total):
         if total <= 0.0:
             raise ValueError("`find` needs a leaf above 0. All leaves are empty.")
-        # A caller who sums the leaves in another order may be off by rounding.
+        # A caller who adds the leaves in another order may be off by rounding.
         limit = total * (1.0 + 1e-12)
-        if points.size and not (points.min() >= 0.0 and points.max() <= limit):
-            outside = ~((points >= 0.0) & (points <= limit))
+        if prefix_sums.size and not (
+            prefix_sums.min() >= 0.0 and prefix_sums.max() <= limit
+        ):
+            outside = ~((prefix_sums >= 0.0) & (prefix_sums <= limit))
             raise ValueError(
                 f"`prefix_sums` must be from 0 to the total, {total}. "
-                f"Received: {points[outside][0]} among them"
+                f"Received: {prefix_sums[outside][0]} among them"
             )
 
     def _check_values(self, values):
-        # The bound keeps the total finite, whatever the other leaves are.
+        # With this limit the total is finite, whatever the other leaves are.
         limit = np.finfo(np.float64).max / self.capacity
         if values.size and not (values.min() >= 0.0 and values.max() <= limit):
             outside = ~((values >= 0.0) & (values <= limit))
@@ -279,7 +284,7 @@ class MinTree(SegmentTree):
     @property
     def min(self):
         """The smallest leaf, a float; `inf` if all are empty."""
-        return float(self._levels[-1].min())
+        return float(self.levels[-1].min())
 
     def _check_values(self, values):
         if np.isnan(values).any():

@@ -1,15 +1,15 @@
-"""The transitions of a replay: what is stored, and what is handed out.
+"""The transitions of a replay: what is stored, and what a sample holds.
 
-A stored transition is one step of one environment: an observation, the action
-taken, the reward, and what came next. A sampled one looks `n_steps` ahead:
+A stored transition is one step of one environment: an observation, the action, the
+reward and the next observation. A sampled transition has the n-step return:
 
     rewards    R = r_t + gamma r_{t+1} + ... + gamma^{m-1} r_{t+m-1}
     discounts  D = gamma^m, or 0 if the last of these steps terminated
 
-so that the target is always `R + D * Q(next_observations, ...)`. `m` is `n_steps`,
-or fewer where the episode ended before. An episode which was cut (truncated by a
-time limit, or left for a reset) has a value beyond its end, and keeps its discount;
-one that terminated has none. Here alone the two are told apart.
+so the target is always `R + D * Q(next_observations, ...)`. `m` is `n_steps`, or less
+if the episode ended earlier. If an episode is truncated (by a time limit or by a
+reset), its last state still has a value, so `D` is kept; if it terminated, `D` is 0.
+This is the only place where termination and truncation are told apart.
 """
 
 import numpy as np
@@ -19,16 +19,15 @@ from keras_dqn.replay.frames import FrameRing
 
 
 class TransitionStore:
-    """The last `capacity` transitions of environments which step together.
+    """The last `capacity` transitions of environments that step together.
 
-    Transitions are numbered from 0 in the order they were added: step by step, and
-    within a step environment by environment. Number `i` lies in slot
-    `i % capacity`.
+    Transitions are numbered from 0 (`id`) in the order they were added: by step, and
+    within a step by environment. Transition `id` is in slot `id % capacity`.
 
     Args:
         capacity: Integer, a multiple of `num_envs`.
         gamma: Float, the discount per step.
-        n_steps: Integer, the number of rewards in a return.
+        n_steps: Integer, the number of rewards in an n-step return.
         num_envs: Integer.
         stored_shape, dtype, frame_stack: See `FrameRing`.
     """
@@ -48,13 +47,13 @@ class TransitionStore:
 
     @property
     def nbytes(self):
-        """Bytes held, pages that are not written yet included."""
+        """Bytes allocated, including parts that are not written yet."""
         arrays = (self._actions, self._rewards, self._terminated)
         return self.ring.nbytes + sum(array.nbytes for array in arrays)
 
     @staticmethod
     def nbytes_when_full(capacity, *, num_envs, stored_shape, dtype, frame_stack):
-        """Returns the bytes that a full store will hold, without making one."""
+        """Returns how many bytes a full store needs, without making one."""
         steps = capacity // num_envs
         each = np.dtype(np.int32).itemsize + np.dtype(np.float32).itemsize + 1
         return capacity * each + FrameRing.nbytes_when_full(
@@ -92,9 +91,9 @@ class TransitionStore:
         ring.push(step.observations, step.final_observations, restarted)
 
     def complete(self):
-        """Returns which transitions can be sampled: first, and one past the last.
+        """Returns `(first, stop)`: transitions `first` to `stop - 1` can be sampled.
 
-        A transition is complete once the `n_steps` it may look at are stored.
+        A transition is complete once the `n_steps` steps of its return are stored.
         """
         ring = self.ring
         first = max(0, ring.time - ring.steps)
@@ -102,14 +101,15 @@ class TransitionStore:
         return first * self.num_envs, stop * self.num_envs
 
     def batch(self, ids, as_numbers=False):
-        """Returns complete transitions: see `Sample.batch`, but for the weights.
+        """Returns complete transitions: `Sample.batch` without the weights.
 
         Args:
             ids: Integer array, shape `(n,)`.
-            as_numbers: Boolean. Whether frames are only named, as `Mirror` does.
+            as_numbers: Boolean. Whether to return the frames' row numbers in the
+                attached copy instead of the frames, see `Mirror.numbers`.
         """
         slots = ids % self.capacity
-        if self.n_steps == 1:  # what `_returns` would say, in fewer steps
+        if self.n_steps == 1:  # the same as `_returns`, but faster
             rewards, last_ids = self._rewards.take(slots), ids
             discounts = np.where(self._terminated.take(slots), 0.0, self._powers[1])
         else:
@@ -125,24 +125,24 @@ class TransitionStore:
         }
 
     def _returns(self, ids):
-        """Discounted sums of rewards, discounts, and the last step of each sum."""
+        """Returns n-step returns, discounts, and the last transition of each."""
         steps = ids[:, None] + self.num_envs * np.arange(self.n_steps)
         slots = steps % self.capacity
         terminated = self._terminated[slots]
         stops = terminated | self.ring.ended[slots]
-        goes_on = np.cumsum(stops[:, :-1], axis=1) == 0  # after step 0, 1, ...
-        lengths = 1 + goes_on.sum(axis=1)
+        continues = np.cumsum(stops[:, :-1], axis=1) == 0  # after step 0, 1, ...
+        lengths = 1 + continues.sum(axis=1)
         rewards = self._rewards[slots] * self._powers[:-1]
-        rewards[:, 1:] *= goes_on
+        rewards[:, 1:] *= continues
         last = np.arange(len(ids)), lengths - 1
         discounts = np.where(terminated[last], 0.0, self._powers[lengths])
         return rewards.sum(axis=1), discounts, steps[last]
 
     def _stacks(self, ids, last_ids, gather):
-        """What was seen at `ids`, and what after `last_ids`."""
+        """Returns the observations of `ids`, and those after `last_ids`."""
         ring = self.ring
         oldest = 1 - ring.depth
-        if self.n_steps == 1:  # two overlapping views of one window
+        if self.n_steps == 1:  # both are views of one window
             windows = gather(ids, oldest, 1)
             observations, next_observations = windows[:, :-1], windows[:, 1:]
         else:
@@ -179,7 +179,7 @@ class TransitionStore:
         }
 
     def check_state(self, state):
-        """Raises `ValueError` if `state` is not one that this store can be in."""
+        """Raises `ValueError` if `state` is not a valid state of this store."""
         for name, value in self._identity().items():
             checks.check_state_equals(state, name, np.array(value))
         self.ring.check_state(state)
@@ -193,7 +193,7 @@ class TransitionStore:
             raise ValueError("`rewards` in the state must be finite.")
 
     def load_state_dict(self, state):
-        """Takes over a state which `check_state` has found good."""
+        """Restores a state that `check_state` has checked."""
         self.ring.load_state_dict(state)
         used = self.size
         self._actions[:used] = state["actions"]
@@ -201,7 +201,7 @@ class TransitionStore:
         self._terminated[:used] = state["terminated"]
 
     def _identity(self):
-        """What a state must agree on with the store that loads it."""
+        """Returns the arguments that a state and the store must have in common."""
         return {
             "capacity": self.capacity,
             "num_envs": self.num_envs,

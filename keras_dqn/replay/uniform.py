@@ -1,4 +1,4 @@
-"""Uniform replay: every stored transition is as likely as any other."""
+"""Uniform replay: every stored transition is equally likely to be sampled."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from keras_dqn.replay.base import Replay
 
 
 class UniformReplay(Replay):
-    """Draws transitions uniformly, with replacement. Weights are 1.
+    """Samples transitions uniformly, with replacement. All weights are 1.
 
     Args:
         capacity: Integer, the number of transitions kept. A multiple of the
             number of environments.
         gamma: Float in [0, 1], the discount per step.
-        n_steps: Integer, at least 1: how many rewards a return sums.
+        n_steps: Integer, at least 1. The number of rewards in an n-step return.
 
     Reference:
         - [Mnih et al., 2015](https://doi.org/10.1038/nature14236), "Methods".
