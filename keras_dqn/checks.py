@@ -35,8 +35,9 @@ class ArgumentError(ValueError):
 def integer(name: str, value: object, minimum: int, maximum: int | None = None) -> int:
     """Returns `value` as an `int` from `minimum` to `maximum`, both included."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        if minimum <= value and (maximum is None or value <= maximum):
-            return int(value)
+        exact = int(value)
+        if minimum <= exact and (maximum is None or exact <= maximum):
+            return exact
     rule = f"an integer of at least {minimum}"
     if maximum is not None:
         largest = "2**63 - 1" if maximum == LARGEST_COUNT else maximum

@@ -1,5 +1,6 @@
 """What importing and using keras_dqn does to the process it is used in."""
 
+import importlib.resources
 import json
 import pathlib
 import subprocess
@@ -88,6 +89,11 @@ def test_importing_every_public_name_changes_nothing_in_the_process(facts):
     (before, after, _, _), names, _, _ = facts
     assert len(names) > 10
     assert after == before
+
+
+def test_type_checkers_are_told_that_the_installed_package_is_annotated():
+    """On TensorFlow, `tox` installs a wheel."""
+    assert importlib.resources.files("keras_dqn").joinpath("py.typed").is_file()
 
 
 def test_training_leaves_the_process_as_it_found_it(facts):

@@ -19,14 +19,14 @@ if keras.config.backend() == "tensorflow":
     from keras_dqn.backend.tensorflow import backend_versions
     from keras_dqn.backend.tensorflow import device_name
 elif keras.config.backend() == "jax":
-    from keras_dqn.backend.jax import DeviceFrames
-    from keras_dqn.backend.jax import Learner
+    from keras_dqn.backend.jax import DeviceFrames  # type: ignore[assignment]
+    from keras_dqn.backend.jax import Learner  # type: ignore[assignment]
     from keras_dqn.backend.jax import TrainStep
     from keras_dqn.backend.jax import backend_versions
     from keras_dqn.backend.jax import device_name
 elif keras.config.backend() == "torch":
-    from keras_dqn.backend.torch import DeviceFrames
-    from keras_dqn.backend.torch import Learner
+    from keras_dqn.backend.torch import DeviceFrames  # type: ignore[assignment]
+    from keras_dqn.backend.torch import Learner  # type: ignore[assignment]
     from keras_dqn.backend.torch import TrainStep
     from keras_dqn.backend.torch import backend_versions
     from keras_dqn.backend.torch import device_name

@@ -153,14 +153,14 @@ def _parse(argv):
 
     settings, others = options.parse(argv, short, parser=parser)
     if not _middle(settings):
-        error = SettingsError(
+        refusal = SettingsError(
             "`checkpoint_interval_iterations` must be at most half of the run's "
             f"{settings.iterations} iterations. Received: "
             "checkpoint_interval_iterations="
             f"{settings.checkpoint_interval_iterations}",
             "checkpoint_interval_iterations",
         )
-        options.exit_with(parser, error)
+        options.exit_with(parser, refusal)
     if others.keep is not None and pathlib.Path(others.keep).exists():
         parser.error(f"--keep must be a new folder. Received: {others.keep}")
     return settings, others

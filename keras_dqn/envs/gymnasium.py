@@ -224,7 +224,7 @@ def _refuse_observation(where, observation, rule):
 
 
 # The innermost environments that were made so far, by `id`, as long as they exist.
-_MADE = weakref.WeakValueDictionary()
+_MADE: weakref.WeakValueDictionary[int, gymnasium.Env] = weakref.WeakValueDictionary()
 
 
 def _make(env, env_kwargs):

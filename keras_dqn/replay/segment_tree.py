@@ -42,8 +42,8 @@ class SegmentTree:
     fanout = 32  # children per node
     max_top = 1024  # the largest size of the top level
 
-    combine = None  # the ufunc that computes a parent from its children
-    empty = None  # the value of an empty leaf
+    combine: np.ufunc  # computes a parent from its children
+    empty: float  # the value of an empty leaf
 
     def __init__(self, capacity):
         self.capacity = checks.integer("capacity", capacity, minimum=1)

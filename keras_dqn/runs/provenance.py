@@ -25,6 +25,7 @@ CHANGEABLE = frozenset(
     }
 )
 # These decide how frameworks round, or how many threads share a sum.
+FLAGS: tuple[str, ...]
 FLAGS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS")
 FLAGS += ("MKL_NUM_THREADS", "TF_NUM_INTEROP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS")
 FLAGS += ("JAX_DEFAULT_MATMUL_PRECISION", "JAX_ENABLE_X64")
