@@ -6,10 +6,12 @@ import importlib.metadata
 import keras
 
 import keras_dqn
+from keras_dqn import checks
 from keras_dqn import evaluation
 from keras_dqn import presets
 from keras_dqn import run_state
 from keras_dqn import training
+from keras_dqn.algorithms.arguments import as_optimizer
 from keras_dqn.algorithms.dqn import DoubleDQN
 from keras_dqn.algorithms.dqn import check_network
 from keras_dqn.backend import DeviceFrames
@@ -17,13 +19,18 @@ from keras_dqn.backend import Learner
 from keras_dqn.backend import backend_versions
 from keras_dqn.backend import device_name
 from keras_dqn.config import FIELDS
+from keras_dqn.config import Settings
 from keras_dqn.config import SettingsError
 from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_evaluation_envs
+from keras_dqn.envs.arguments import check_envs
 from keras_dqn.monitor import RunInfo
 from keras_dqn.monitor import make_console
+from keras_dqn.monitor.arguments import check_callbacks
+from keras_dqn.monitor.arguments import check_monitors
 from keras_dqn.progress import q_warning
 from keras_dqn.replay import PrioritizedReplay
+from keras_dqn.replay.arguments import as_replay
 from keras_dqn.system import signals
 
 # Fields of `Settings` that `fit` takes; the others belong to an object.
@@ -73,7 +80,7 @@ class DQNAgent:
     def __init__(self, network, replay=None):
         check_network(network)
         self._network = network
-        self.replay = PrioritizedReplay(2**14) if replay is None else replay
+        self.replay = as_replay(replay)
         self._compiled = None
         self._learner = None
         self._envs = None
@@ -106,10 +113,8 @@ class DQNAgent:
             huber_delta: Positive float, see `DoubleDQN`.
             jit_compile: `"auto"`, `True` or `False`, see `Learner`.
         """
-        if optimizer is None:
-            optimizer = keras.optimizers.Adam(1e-4, epsilon=1e-8, clipnorm=10.0)
         self._compiled = {
-            "optimizer": keras.optimizers.get(optimizer),
+            "optimizer": as_optimizer(optimizer),
             "double_q": double_q,
             "huber_delta": huber_delta,
             "jit_compile": jit_compile,
@@ -130,6 +135,7 @@ class DQNAgent:
                 environments, or the replay's capacity does not.
             MemoryError: If the replay does not fit into memory.
         """
+        check_envs(envs)
         if self._compiled is None:
             raise RuntimeError("Call `compile` before `build` or `fit`.")
         check_fits(self._network, envs)
@@ -184,6 +190,9 @@ class DQNAgent:
             SettingsError: If a setting is unknown, out of range, or belongs to
                 the environments, the replay or the optimizer.
         """
+        check_monitors(monitors)
+        check_callbacks(callbacks)
+        checks.instance("state", state, run_state.RunState, "None")
         if env_steps is not None:
             changes["env_steps"] = env_steps
         settings = self.settings_for(envs, settings, **changes)
@@ -250,7 +259,8 @@ class DQNAgent:
             if self._envs is None:
                 raise RuntimeError("`env` must be given before the first `fit`.")
             env = self._envs
-        num_envs = min(episodes, 8) if num_envs is None else num_envs
+        if num_envs is None:
+            num_envs = min(checks.integer("episodes", episodes, minimum=1), 8)
         with make_evaluation_envs(env, num_envs, **options) as envs:
             return self._evaluate(envs, episodes, epsilon, seed, stop)
 
@@ -260,6 +270,8 @@ class DQNAgent:
         Raises:
             SettingsError: As `fit`.
         """
+        check_envs(envs)
+        checks.instance("settings", settings, Settings, "keras_dqn.Settings(...)")
         for name in changes:
             if name in FIELDS and name not in FIT_FIELDS and name != "env_steps":
                 raise SettingsError(
@@ -347,6 +359,7 @@ class DQNAgent:
             self._learner.attach_frames(self.replay.attach_frames(DeviceFrames))
 
     def _evaluate(self, envs, episodes, epsilon, seed, stop):
+        check_envs(envs)
         check_fits(self._network, envs)
         self._build_learner(envs)
         return evaluation.evaluate(

@@ -32,6 +32,25 @@ class ArgumentError(ValueError):
         self.rule = rule
 
 
+def wrong_kind(name: str, rule: str, value: object, instead: str) -> TypeError:
+    """Returns the error for an object of the wrong kind, with what to write instead.
+
+    Args:
+        name: The argument.
+        rule: What it takes: the words after "must be".
+        value: The object received.
+        instead: Python expression that the argument could be given.
+    """
+    received = f"Received: {name}={shown(value)}"
+    return TypeError(f"`{name}` must be {rule}. Write {name}={instead}. {received}")
+
+
+def instance(name: str, value: object, kind: type, instead: str) -> None:
+    """Raises a `TypeError` unless `value` is `None` or of the class `kind`."""
+    if value is not None and not isinstance(value, kind):
+        raise wrong_kind(name, f"a `{kind.__name__}` or None", value, instead)
+
+
 def integer(name: str, value: object, minimum: int, maximum: int | None = None) -> int:
     """Returns `value` as an `int` from `minimum` to `maximum`, both included."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):

@@ -72,9 +72,15 @@ def evaluate(q_values, envs, episodes, epsilon, seed, stop=None):
         if they were broken off.
 
     Raises:
-        ValueError: If `episodes` or `epsilon` is out of range.
+        ValueError: If `episodes`, `epsilon` or `seed` is out of range.
+        TypeError: If `stop` cannot be called.
     """
     episodes = checks.integer("episodes", episodes, minimum=1)
+    epsilon = checks.probability("epsilon", epsilon)
+    for each in seed if isinstance(seed, tuple) else (seed,):
+        checks.integer("seed", each, minimum=0)
+    if not (stop is None or callable(stop)):
+        raise checks.wrong_kind("stop", "a function or None", stop, "lambda: False")
     streams = np.random.SeedSequence(seed).spawn(2)
     rng = np.random.default_rng(streams[0])
     shares = [
@@ -96,6 +102,6 @@ def evaluate(q_values, envs, episodes, epsilon, seed, stop=None):
     return Evaluation(
         scores=np.array([game.score for game in games], np.float64),
         lengths=np.array([game.length for game in games], np.int64),
-        epsilon=float(epsilon),
+        epsilon=epsilon,
         env_id=envs.env_id,
     )

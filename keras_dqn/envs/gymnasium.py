@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from keras_dqn.envs.arguments import check_env
 from keras_dqn.envs.step import EnvFault
 from keras_dqn.envs.step import VectorEnvs
 
@@ -229,18 +230,18 @@ _MADE: weakref.WeakValueDictionary[int, gymnasium.Env] = weakref.WeakValueDictio
 
 def _make(env, env_kwargs):
     """Returns a new environment; refuses one that was returned before."""
-    if isinstance(env, gymnasium.Env) or not (isinstance(env, str) or callable(env)):
-        raise TypeError(
-            "`env` must be an id or a constructor, a callable that returns a new "
-            f"`gymnasium.Env` each time. Received: {env=}"
-        )
+    check_env(env)
     if isinstance(env, str):
         # What its checker warns of, this class refuses.
         made = gymnasium.make(env, disable_env_checker=True, **env_kwargs)
     else:
         made = env(**env_kwargs)
     if not isinstance(made, gymnasium.Env):
-        raise TypeError(f"`env` must return a `gymnasium.Env`. Received: {made!r}")
+        raise TypeError(
+            "`env` must return a `gymnasium.Env`, one environment (`num_envs` makes "
+            "several; those of the older `gym` need a wrapper, see the package "
+            f"`shimmy`). Received: {env=}, which returned {made!r}"
+        )
     innermost = made.unwrapped
     if _MADE.get(id(innermost)) is innermost:
         raise ValueError(

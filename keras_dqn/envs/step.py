@@ -161,7 +161,7 @@ class VectorEnvs(abc.ABC):
         Returns:
             Array, shape `(n, *stored_shape)`.
         """
-        self._check_open()
+        self.check_open()
         seeds = game_seeds(self._seed if seed is None else seed, self.num_envs)
         self._state = "unset"
         observations = self._call(self._reset, seeds)
@@ -179,7 +179,7 @@ class VectorEnvs(abc.ABC):
                 `0 ... num_actions - 1`. Checked before any environment sees one:
                 ALE hangs for ever on an action that it does not know.
         """
-        self._check_open()
+        self.check_open()
         if self._state == "sent":
             raise RuntimeError("`send` was called twice. Call `recv` in between.")
         if self._state == "unset":
@@ -201,7 +201,7 @@ class VectorEnvs(abc.ABC):
             EnvFault: If an environment failed, or returned what is not finite or
                 not of the declared shape and dtype.
         """
-        self._check_open()
+        self.check_open()
         if self._state != "sent":
             raise RuntimeError("Nothing to receive. Call `send` before `recv`.")
         self._state = "unset"
@@ -221,7 +221,7 @@ class VectorEnvs(abc.ABC):
             self._call(self._close)
 
     def __enter__(self):
-        self._check_open()
+        self.check_open()
         return self
 
     def __exit__(self, *exception):
@@ -280,7 +280,8 @@ class VectorEnvs(abc.ABC):
         finally:
             self.calls += 1
 
-    def _check_open(self):
+    def check_open(self):
+        """Raises a `RuntimeError` if they are closed."""
         if self._state == "closed":
             raise RuntimeError(f"{self!r} is closed. Make a new one.")
 

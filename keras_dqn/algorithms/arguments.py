@@ -1,0 +1,35 @@
+"""Takes the optimizer that an agent is given, or says what to give instead."""
+
+import keras
+
+from keras_dqn import checks
+
+
+def as_optimizer(optimizer):
+    """Returns a Keras optimizer.
+
+    Args:
+        optimizer: Keras optimizer, its name, or its configuration. `None`: that of
+            the reference implementation, Adam with learning rate 1e-4, epsilon 1e-8
+            and each variable's gradient clipped to norm 10.
+
+    Raises:
+        TypeError: If it is a class, a number, or anything else.
+        ValueError: If Keras knows no optimizer of that name.
+    """
+    if optimizer is None:
+        return keras.optimizers.Adam(1e-4, epsilon=1e-8, clipnorm=10.0)
+    if isinstance(optimizer, str):
+        try:
+            return keras.optimizers.get(optimizer)
+        except ValueError:
+            rule = "a Keras optimizer or the name of one, such as 'adam'"
+            raise checks.ArgumentError("optimizer", rule, optimizer) from None
+    if not isinstance(optimizer, dict | keras.optimizers.Optimizer):
+        instead = "keras.optimizers.Adam(1e-4)"
+        if isinstance(optimizer, type):
+            instead = f"keras.optimizers.{optimizer.__name__}(...)"
+        elif isinstance(optimizer, float):
+            instead = f"keras.optimizers.Adam({optimizer})"
+        raise checks.wrong_kind("optimizer", "a Keras optimizer", optimizer, instead)
+    return keras.optimizers.get(optimizer)
