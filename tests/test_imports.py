@@ -202,6 +202,81 @@ def test_keras_is_used_by_its_public_names_only(module):
     assert not [name for name in names if name.startswith("keras.src")]
 
 
+# Private names of other packages that are used all the same, and why.
+FOREIGN_PRIVATE_NAMES = {
+    # Keras's Adam shows its moments by these names only; without them its step is
+    # Keras's own, which is slower.
+    "backend/tensorflow": {"_get_variable_index", "_momentums", "_velocities"},
+    # The documented home of what torch.compile raises and counts.
+    "backend/torch": {"_dynamo"},
+    # The options that a parser knows, in one of its methods.
+    "cli/options": {"_option_string_actions"},
+}
+# They look private and are documented.
+DOCUMENTED = {"_asdict", "_exit", "_fields", "_make", "_replace"}
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def defined_names(tree):
+    """Yields the names that a module gives to something of its own."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            if dotted(node.value) in ("self", "cls"):
+                yield node.attr
+
+
+def used_names(tree):
+    """Yields the attributes that a module reads, and what it imports."""
+    for name, _ in imports(tree):
+        yield from name.split(".")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Call) and dotted(node.func) in (
+            "getattr",
+            "hasattr",
+            "setattr",
+        ):
+            yield from (a.value for a in node.args[1:2] if isinstance(a, ast.Constant))
+
+
+def foreign_private_names(tree, own_names):
+    private = {name for name in used_names(tree) if is_private(name)}
+    return private - own_names - DOCUMENTED
+
+
+OWN_NAMES = {name for tree in TREES.values() for name in defined_names(tree)}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_private_name_of_another_package_is_used_but_those_listed(module):
+    found = foreign_private_names(TREES[module], OWN_NAMES)
+    assert found == FOREIGN_PRIVATE_NAMES.get(module, set())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "optimizer._momentums[0]",
+        "self._layers",
+        "getattr(optimizer, '_momentums')",
+        "optimizer._momentums = []",
+        "from keras.optimizers import _private",
+        "import torch._dynamo",
+    ],
+)
+def test_the_walk_finds_private_names_of_others(line):
+    tree = ast.parse(f"self._own = 1\nself._own\n{line}")
+    assert len(foreign_private_names(tree, set(defined_names(tree)))) == 1
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_there_is_no_assert_in_the_package(module):
     """`python -O` leaves them out."""
