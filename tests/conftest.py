@@ -18,10 +18,12 @@ def pytest_configure(config):
     """
     if os.environ.get("KERAS_BACKEND") == "torch":
         os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
-    if os.environ.get("KERAS_BACKEND") == "jax":
+    # Before the workers of pytest-xdist are started, which share it.
+    is_jax = os.environ.get("KERAS_BACKEND") == "jax"
+    if is_jax and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         folder = tempfile.TemporaryDirectory(prefix="jax-cache-")
         config.add_cleanup(folder.cleanup)
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder.name)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 

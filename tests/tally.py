@@ -3,7 +3,8 @@
 `tox.ini` loads it with `-p tally --only jax`. The run fails before it starts if
 another framework could be imported, and at its end if a test was skipped: what is
 skipped in every environment is never run, and nobody sees it. It closes with a
-line of counts.
+line of counts. With `-n 2` (pytest-xdist) the process that collects the reports
+counts, and the workers do not.
 """
 
 import importlib.util
@@ -43,6 +44,11 @@ def pytest_configure(config):
 _STARTED = pytest.StashKey()
 
 
+def is_worker(config):
+    """Whether this process runs tests for another one, which reports them."""
+    return hasattr(config, "workerinput")
+
+
 def pytest_ignore_collect(collection_path, config):
     """Leaves out the files that need Keras, where there is none."""
     if config.getoption("--only") != "numpy" or collection_path.suffix != ".py":
@@ -54,8 +60,10 @@ def pytest_ignore_collect(collection_path, config):
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session, exitstatus):
+    if session.config.getoption("--only") is None or is_worker(session.config):
+        return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if session.config.getoption("--only") and reporter.stats.get("skipped"):
+    if reporter.stats.get("skipped"):
         session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
