@@ -1,10 +1,15 @@
 """Slow, obvious float64 twins of the Keras half: maths, network, optimizer.
 
+Beside them, the batches that they and the tiny networks of `tiny.py` are fed.
+
 NumPy only. `tests/test_reference.py` checks the twins themselves: gradients
 against differences, formulas against numbers worked out by hand.
 """
 
 import numpy as np
+
+ACTIONS = 3
+FEATURES = 4
 
 
 def dueling(value, advantages):
@@ -95,6 +100,25 @@ class DuelingMLP:
         return grads
 
 
+SHAPES = {
+    "dense1/kernel": (4, 5),
+    "dense1/bias": (5,),
+    "value_hidden/kernel": (5, 4),
+    "value_hidden/bias": (4,),
+    "advantage_hidden/kernel": (5, 4),
+    "advantage_hidden/bias": (4,),
+    "value_score/kernel": (4, 1),
+    "value_score/bias": (1,),
+    "advantage_scores/kernel": (4, 3),
+    "advantage_scores/bias": (3,),
+}
+
+
+def twin(seed):
+    rng = np.random.default_rng(seed)
+    return DuelingMLP({k: rng.normal(size=s) for k, s in SHAPES.items()})
+
+
 class Adam:
     """Adam in its "epsilon hat" form, clipping each variable's gradient alone."""
 
@@ -137,3 +161,24 @@ def gradient_step(online, target, batch, optimizer, double_q=True, delta=1.0):
     grads = online.gradient(batch["observations"], slopes)
     optimizer.apply(online.weights, grads)
     return value, td_errors, q_values, grads
+
+
+def batch(seed=0, size=8):
+    """Rewards are large enough for both arms of the loss; a third is terminal."""
+    rng = np.random.default_rng([1, seed])
+    return {
+        "observations": rng.normal(size=(size, FEATURES)).astype("float32"),
+        "actions": rng.integers(ACTIONS, size=size).astype("int32"),
+        "rewards": (2 * rng.normal(size=size)).astype("float32"),
+        "discounts": np.where(np.arange(size) % 3 == 0, 0.0, 0.99).astype("float32"),
+        "next_observations": rng.normal(size=(size, FEATURES)).astype("float32"),
+        "weights": rng.uniform(0.1, 1.0, size=size).astype("float32"),
+    }
+
+
+def batches(count, size=8):
+    return [batch(seed, size) for seed in range(count)]
+
+
+def stacked(many):
+    return {key: np.stack([one[key] for one in many]) for key in many[0]}

@@ -19,7 +19,6 @@ def two_columns_in_a_segment(monkeypatch):
 META = {"iteration": 4, "nested": {"big": 2**100}}
 
 
-@pytest.mark.seed(61)
 def test_what_is_saved_comes_back_equal_with_dtypes(tmp_path):
     path = checkpoint.save(tmp_path, 320, vault.PARTS, META)
     loaded = checkpoint.load(tmp_path)

@@ -14,7 +14,6 @@ def fit(model, many, **options):
     return model.fit(tiny.Dataset(many), **options)
 
 
-@pytest.mark.seed(20)
 @pytest.mark.parametrize("options", [{}, {"double_q": False, "huber_delta": 0.5}])
 def test_fit_makes_the_same_weights_as_a_learner_on_the_same_batches(options):
     fitted, learner = tiny.model(**options), tiny.learner(**options)
@@ -31,7 +30,6 @@ def test_fit_makes_the_same_weights_as_a_learner_on_the_same_batches(options):
     )
 
 
-@pytest.mark.seed(20)
 def test_fit_leaves_the_target_network_as_it_was():
     model = tiny.model()
     before = tiny.weights(model.target_network)
@@ -66,7 +64,6 @@ def test_gradient_steps_count_on_from_one_fit_to_the_next():
     tiny.assert_same(tiny.weights(twice), tiny.weights(once))
 
 
-@pytest.mark.seed(21)
 def test_a_target_synced_by_fit_shares_no_memory_with_the_online_network():
     model = tiny.model(target_sync_updates=2)
     fit(model, tiny.batches(2))
@@ -77,7 +74,6 @@ def test_a_target_synced_by_fit_shares_no_memory_with_the_online_network():
     tiny.assert_all_differ(tiny.weights(model.network), synced)
 
 
-@pytest.mark.seed(21)
 def test_sync_target_is_a_copy_that_outlives_the_next_fit():
     model = tiny.model()
     for _ in range(2):

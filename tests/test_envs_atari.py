@@ -41,7 +41,6 @@ def test_it_says_what_it_is():
             assert flags.shape == (3,)
 
 
-@pytest.mark.seed(43, 45, 52)
 def test_with_reset_a_lost_life_starts_the_game_again():
     with make_envs("Breakout", life_loss="reset", noop_max=0) as envs:
         first = envs.reset(0)
@@ -134,7 +133,6 @@ def test_a_life_lost_in_the_last_step_of_the_limit_is_terminal():
         assert episode.lives == 4
 
 
-@pytest.mark.seed(42)
 def test_a_first_stack_is_three_black_frames_and_then_rolls():
     with make_envs("Breakout", num_envs=2) as envs:
         previous = envs.reset(5)
@@ -146,7 +144,6 @@ def test_a_first_stack_is_three_black_frames_and_then_rolls():
             previous = current
 
 
-@pytest.mark.seed(44)
 def test_fire_is_pressed_so_that_waiting_loses_a_life():
     lives_lost = {}
     for fire_reset in (True, False):
@@ -163,7 +160,6 @@ def test_fire_is_pressed_so_that_waiting_loses_a_life():
     assert lives_lost == {True: 1, False: 0}
 
 
-@pytest.mark.seed(44)
 def test_no_ops_are_drawn_below_noop_max(monkeypatch):
     frames = set()
 
@@ -181,7 +177,6 @@ def test_no_ops_are_drawn_below_noop_max(monkeypatch):
     assert frames == {1, 2, 3}
 
 
-@pytest.mark.seed(38)
 def test_without_sticky_actions_seeds_change_only_the_no_ops():
     """With no no-ops to draw, all seeds play one and the same game."""
     with make_envs("Breakout", num_envs=2, noop_max=0) as envs:
@@ -194,7 +189,6 @@ def test_without_sticky_actions_seeds_change_only_the_no_ops():
         assert len({envs.reset(seed).tobytes() for seed in range(4)}) > 1
 
 
-@pytest.mark.seed(38)
 def test_with_sticky_actions_seeds_change_the_game():
     with make_envs("ALE/Breakout-v5", num_envs=2, noop_max=0) as envs:
         rng = np.random.default_rng(0)
@@ -205,7 +199,6 @@ def test_with_sticky_actions_seeds_change_the_game():
         assert not np.array_equal(observations[0], observations[1])
 
 
-@pytest.mark.seed(38)
 def test_a_seeded_reset_of_used_games_equals_fresh_ones():
     """Sticky actions and other thread counts included."""
     options = dict(num_envs=2, repeat_action_probability=0.25)
@@ -241,7 +234,6 @@ def test_what_was_received_is_never_written_to_again():
         np.testing.assert_array_equal(array, copy)
 
 
-@pytest.mark.seed(53)
 def test_the_final_frame_is_the_newest_before_the_fatal_action_and_a_copy():
     with make_envs("Breakout", life_loss="reset", noop_max=0) as envs:
         received = envs.reset(0)
@@ -259,7 +251,6 @@ def test_the_final_frame_is_the_newest_before_the_fatal_action_and_a_copy():
         assert frame.base is None
 
 
-@pytest.mark.seed(39)
 def test_training_rewards_are_signs_and_scores_stay_raw(monkeypatch):
     """A brick of Breakout's upper rows pays 4 or 7."""
     dictated = iter(np.int32([[7, 0], [-3, 4]]))

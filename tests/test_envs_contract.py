@@ -10,7 +10,7 @@ from keras_dqn.envs import make_envs
 from keras_dqn.envs import make_evaluation_envs
 from tests.toys import CountingEnv
 
-pytestmark = [pytest.mark.numpy, pytest.mark.seed(37, 46)]
+pytestmark = pytest.mark.numpy
 
 KINDS = {
     "atari": functools.partial(make_envs, "Breakout", num_envs=2),

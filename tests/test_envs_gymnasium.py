@@ -18,7 +18,6 @@ from tests.toys import ScriptedEnv
 pytestmark = pytest.mark.numpy
 
 
-@pytest.mark.seed(45)
 @pytest.mark.parametrize(
     ("name", "steps"), [("CartPole-v1", 120), ("MountainCar-v0", 410)]
 )
@@ -155,7 +154,6 @@ def test_an_environment_may_reuse_its_observation():
         np.testing.assert_array_equal(second, [[0, 1], [0, 1]])
 
 
-@pytest.mark.seed(53)
 @pytest.mark.parametrize(
     ("shape", "frame_shape"),
     [

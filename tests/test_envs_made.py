@@ -54,7 +54,6 @@ def test_a_constructor_that_changes_its_mind_is_refused():
         make_envs(lambda: next(makers)(), num_envs=2)
 
 
-@pytest.mark.seed(46)
 def test_close_closes_all_even_if_one_fails():
     closed = []
 

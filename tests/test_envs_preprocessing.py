@@ -94,7 +94,6 @@ class BareGame:
         return successor, reward, flags, self.ale.lives()
 
 
-@pytest.mark.seed(39, 40, 41, 42, 43, 45)
 @pytest.mark.parametrize(
     ("rom", "life_loss", "sticky", "max_episode_frames", "steps"),
     [

@@ -81,7 +81,6 @@ def test_an_interrupted_recv_is_healed_by_a_reset(received, monkeypatch):
         assert_same_games(fresh, play(envs, 5))
 
 
-@pytest.mark.seed(37, 46)
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
 @pytest.mark.parametrize("sent", [False, True])
 def test_close_ends_the_threads_of_the_emulator(sent):

@@ -32,7 +32,6 @@ def chi_square(actions, num_actions):
     return ((counts - expected) ** 2 / expected).sum()
 
 
-@pytest.mark.seed(9)
 @pytest.mark.parametrize("epsilon", [0.0, 0.3, 1.0])
 def test_there_is_one_int64_action_in_range_for_each_row(epsilon):
     actions = epsilon_greedy(rng().normal(size=(1000, 4)), epsilon, rng())
@@ -41,7 +40,6 @@ def test_there_is_one_int64_action_in_range_for_each_row(epsilon):
     assert set(actions) == {0, 1, 2, 3}
 
 
-@pytest.mark.seed(10)
 def test_epsilon_0_is_always_greedy():
     q_values = rng(1).normal(size=(5000, 4))
     actions = epsilon_greedy(q_values, 0.0, rng())
@@ -60,7 +58,6 @@ def test_a_coin_equal_to_epsilon_is_greedy_and_one_below_is_random():
     assert epsilon_greedy(q_values, np.nextafter(0.25, 1), StuckGenerator(0.25)) == [1]
 
 
-@pytest.mark.seed(10)
 def test_epsilon_1_is_uniform_over_all_actions():
     q_values = np.tile([9.0, 1.0, 2.0, 3.0], (40_000, 1))
     actions = epsilon_greedy(q_values, 1.0, rng())
@@ -74,7 +71,6 @@ def test_the_largest_draw_is_the_last_action_and_not_one_past_it(num_actions):
     assert actions.tolist() == [num_actions - 1]
 
 
-@pytest.mark.seed(11)
 def test_the_coin_is_thrown_for_each_environment():
     # Were it one coin for the batch, a batch would be all greedy or all random.
     q_values = np.tile([0.0, 0.0, 0.0, 1.0], (8, 1))
@@ -84,7 +80,6 @@ def test_the_coin_is_thrown_for_each_environment():
     assert mixed > 0.9  # 1 - 0.625**8 - 0.375**8 = 0.976
 
 
-@pytest.mark.seed(11)
 @pytest.mark.parametrize(
     "epsilon, share", [(0.0, 1.0), (0.1, 0.925), (0.5, 0.625), (1.0, 0.25)]
 )

@@ -11,7 +11,6 @@ from tests import tiny
 IS_EAGER = keras.config.backend() == "torch"
 
 
-@pytest.mark.seed(12, 13, 14, 16, 17, 18, 19)
 @pytest.mark.parametrize(
     ("double_q", "delta"), [(True, 1.0), (False, 1.0), (True, 0.25)]
 )
@@ -58,7 +57,6 @@ def linear_batch(observation, action, reward, weight=1.0, discount=0.0):
     }
 
 
-@pytest.mark.seed(17)
 def test_a_gradient_of_norm_20_is_halved_and_one_of_norm_9_is_left():
     # TD error 0 - 100: slope -1, times weight 9. The gradient of the kernel is
     # -9 x, norm 9 * 20 / 9 = 20, and that of the bias -9.
@@ -69,7 +67,6 @@ def test_a_gradient_of_norm_20_is_halved_and_one_of_norm_9_is_left():
     np.testing.assert_allclose(weights["q/bias"], [0, 9], rtol=1e-6)
 
 
-@pytest.mark.seed(14, 19)
 def test_td_errors_are_prediction_minus_target_before_the_step():
     learner = linear_learner(0.5)
     for target in (np.float32(3.0), np.float32(-2.0)):
@@ -82,7 +79,6 @@ def test_td_errors_are_prediction_minus_target_before_the_step():
         assert abs(after - target) < abs(before - target)
 
 
-@pytest.mark.seed(12)
 @pytest.mark.parametrize(("double_q", "expected"), [(True, 11.0), (False, 21.0)])
 def test_the_online_network_picks_and_the_target_network_prices(double_q, expected):
     learner = linear_learner(double_q=double_q)
@@ -96,7 +92,6 @@ def test_the_online_network_picks_and_the_target_network_prices(double_q, expect
     np.testing.assert_allclose(learner.update(batch).td_errors, [3.0 - expected])
 
 
-@pytest.mark.seed(20)
 def test_an_update_changes_the_online_network_and_the_optimizer_only():
     learner, batch = tiny.learner(), tiny.batch()
     given = {key: value.copy() for key, value in batch.items()}
@@ -107,7 +102,6 @@ def test_an_update_changes_the_online_network_and_the_optimizer_only():
     tiny.assert_same(batch, given)
 
 
-@pytest.mark.seed(21)
 def test_a_synced_target_is_bit_equal_and_shares_no_memory():
     learner = tiny.learner()
     for number in range(3):
@@ -215,7 +209,6 @@ def test_two_learners_from_the_same_seed_stay_bit_identical():
     tiny.assert_same(first.state_dict(), second.state_dict())
 
 
-@pytest.mark.seed(18)
 def test_a_new_learning_rate_takes_effect_in_the_next_update():
     learner = linear_learner(learning_rate=0.5)
     # The TD error stays under -1: each step moves the bias by the learning rate.
@@ -229,7 +222,6 @@ def test_a_new_learning_rate_takes_effect_in_the_next_update():
     np.testing.assert_allclose(biases, [0.5, 0.75, 0.75, 2.75])
 
 
-@pytest.mark.seed(18)
 def test_setting_the_same_learning_rate_between_updates_changes_nothing():
     touched, plain = tiny.learner(), tiny.learner()
     for batch in tiny.batches(4):

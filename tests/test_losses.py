@@ -26,7 +26,6 @@ def to_numpy(x):
     return ops.convert_to_numpy(x)
 
 
-@pytest.mark.seed(12)
 def test_double_q_prices_the_online_choice_with_the_target_network():
     targets = losses.td_targets(
         rewards=np.float32([1.0, 1.0, -2.0]),
@@ -47,20 +46,17 @@ def test_equal_values_are_resolved_to_the_first_action():
     np.testing.assert_array_equal(to_numpy(targets), [8.0])
 
 
-@pytest.mark.seed(13)
 @pytest.mark.parametrize("next_q", [1e30, -1e30, 3.0])
 def test_a_discount_of_zero_masks_any_bootstrap(next_q):
     targets = losses.td_targets([2.5], [0.0], [[next_q, next_q]], [[0.0, 1.0]])
     np.testing.assert_array_equal(to_numpy(targets), [2.5])
 
 
-@pytest.mark.seed(13)
 def test_gamma_weighs_the_bootstrap_by_0_99():
     targets = losses.td_targets([1.0], [0.99], [[0.0, 100.0]], [[0.0, 1.0]])
     np.testing.assert_allclose(to_numpy(targets), [100.0], rtol=1e-6)
 
 
-@pytest.mark.seed(15)
 def test_huber_has_the_values_of_the_fixtures():
     errors = np.float32([0.0, 0.5, 1.0, -2.0, -0.5, 1.5])
     expected = [0.0, 0.125, 0.5, 1.5, 0.125, 1.0]
@@ -78,7 +74,6 @@ def test_the_slope_of_huber_is_the_error_clipped_to_one():
     np.testing.assert_array_equal(slopes, [0.0, 0.5, -0.25, 1.0, -1.0, 1.0])
 
 
-@pytest.mark.seed(16)
 def test_weights_weigh_and_the_mean_divides_by_the_batch_size():
     # huber: 1.5, 0.125, 0.5; weighted 3.0 + 0.125 + 0.25 = 3.375; / 3.
     loss = losses.weighted_huber_loss(
@@ -93,7 +88,6 @@ def test_q_at_picks_one_value_per_row():
     np.testing.assert_array_equal(to_numpy(picked), [2.0, 3.0])
 
 
-@pytest.mark.seed(14)
 @pytest.mark.parametrize("double_q", [True, False])
 def test_no_gradient_flows_through_the_targets(double_q):
     ones = np.ones(2, "float32")

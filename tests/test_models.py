@@ -41,7 +41,6 @@ def outputs_of(model, observations):
     return [ops.convert_to_numpy(output) for output in outputs]
 
 
-@pytest.mark.seed(1, 8)
 def test_uint8_frames_of_any_batch_size_give_float32_q_values(cnn, frames):
     assert cnn.input_shape == (None, 84, 84, 4)
     assert cnn.inputs[0].dtype == "uint8"
@@ -53,7 +52,6 @@ def test_uint8_frames_of_any_batch_size_give_float32_q_values(cnn, frames):
         assert np.all(np.isfinite(q_values))
 
 
-@pytest.mark.seed(1)
 def test_pixels_are_divided_by_255_inside_the_model(cnn):
     white = np.full((1, 84, 84, 4), 255, np.uint8)
     conv1 = cnn.get_layer("conv1")
@@ -64,7 +62,6 @@ def test_pixels_are_divided_by_255_inside_the_model(cnn):
     np.testing.assert_allclose(output[0, 7, 7], expected, atol=1e-5)
 
 
-@pytest.mark.seed(2, 4)
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [
@@ -78,11 +75,10 @@ def test_pixels_are_divided_by_255_inside_the_model(cnn):
         ("value_score", (None, 1)),
     ],
 )
-def test_each_layer_has_the_shape_of_the_seed(cnn, layer, shape):
+def test_each_layer_has_the_shape_of_the_reference(cnn, layer, shape):
     assert cnn.get_layer(layer).output.shape == shape
 
 
-@pytest.mark.seed(3)
 @pytest.mark.parametrize(
     ("layer", "count"),
     [
@@ -95,24 +91,21 @@ def test_each_layer_has_the_shape_of_the_seed(cnn, layer, shape):
         ("value_score", 257),
     ],
 )
-def test_each_layer_has_the_parameters_of_the_seed(cnn, layer, count):
+def test_each_layer_has_the_parameters_of_the_reference(cnn, layer, count):
     assert cnn.get_layer(layer).count_params() == count
 
 
-@pytest.mark.seed(3)
 def test_there_are_1685413_parameters_in_14_tensors(cnn):
     assert cnn.count_params() == 1_685_413
     assert len(cnn.trainable_variables) == len(cnn.variables) == 14
 
 
-@pytest.mark.seed(4)
 def test_both_hidden_layers_are_fed_by_the_flattened_features(cnn):
     flat = cnn.get_layer("flatten").output
     for name in ("advantage_hidden", "value_hidden"):
         assert cnn.get_layer(name).input is flat
 
 
-@pytest.mark.seed(5)
 @pytest.mark.parametrize("layer", GAINS)
 def test_kernels_are_orthogonal_with_their_gains_and_biases_zero(cnn, layer):
     layer, gain = cnn.get_layer(layer), GAINS[layer]
@@ -123,7 +116,6 @@ def test_kernels_are_orthogonal_with_their_gains_and_biases_zero(cnn, layer):
     np.testing.assert_array_equal(ops.convert_to_numpy(layer.bias), 0.0)
 
 
-@pytest.mark.seed(6)
 def test_q_minus_v_has_zero_mean_over_the_actions():
     network = tiny.network()
     both = keras.Model(
@@ -134,7 +126,6 @@ def test_q_minus_v_has_zero_mean_over_the_actions():
     np.testing.assert_allclose((q_values - value).mean(axis=1), 0.0, atol=1e-6)
 
 
-@pytest.mark.seed(7)
 def test_a_constant_added_to_all_advantages_leaves_q_as_it_was():
     network, observations = tiny.network(), tiny.batch()["observations"]
     before = tiny.q_values_of(network, observations)
@@ -184,7 +175,6 @@ def test_dueling_aggregation_has_the_values_worked_out_by_hand():
     np.testing.assert_array_equal(q_values, [[8.0, 9.0, 13.0]])
 
 
-@pytest.mark.seed(9)
 def test_epsilon_greedy_takes_one_of_the_actions_for_each_observation(cnn, frames):
     q_values = tiny.q_values_of(cnn, frames)
     actions = epsilon_greedy(q_values, 0.5, np.random.default_rng(0))

@@ -158,7 +158,6 @@ def test_before_the_first_update_the_panel_says_that_it_compiles(settings, itera
         assert screen.drawings == drawings
 
 
-@pytest.mark.seed(52)
 def test_scores_of_single_lives_are_labeled_as_such():
     lives = make_info(env_options={"life_loss": "reset", "frame_skip": 4})
     panel = shown(make_progress(0, episode_count=37), info=lives)

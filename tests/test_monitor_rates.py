@@ -10,7 +10,6 @@ from keras_dqn.monitor import text
 pytestmark = pytest.mark.numpy
 
 
-@pytest.mark.seed(63)
 def test_the_interval_divides_the_sum_of_steps_by_the_sum_of_seconds():
     interval = rates.IntervalRates()
     interval.add(make_progress(0, seconds=1.0))  # 32 a second
@@ -20,7 +19,6 @@ def test_the_interval_divides_the_sum_of_steps_by_the_sum_of_seconds():
     assert interval.take() == (48.0, 16.0)
 
 
-@pytest.mark.seed(63)
 def test_taking_the_rates_starts_a_new_interval():
     interval = rates.IntervalRates()
     interval.add(make_progress(0, seconds=1.0))
@@ -29,7 +27,6 @@ def test_taking_the_rates_starts_a_new_interval():
     assert interval.take() == (64.0, 16.0)
 
 
-@pytest.mark.seed(63)
 def test_an_interval_without_seconds_has_no_rate_and_no_division_by_zero():
     interval = rates.IntervalRates()
     assert interval.take() == (None, None)

@@ -19,7 +19,7 @@ from keras_dqn.monitor.image import png
 
 pytestmark = pytest.mark.numpy
 
-SEED_TAGS = {
+REFERENCE_TAGS = {
     "fps",
     "q",
     "q_std",
@@ -87,8 +87,7 @@ def pixels(data):
     return rows[:, 1:]
 
 
-@pytest.mark.seed(55)
-def test_the_seeds_scalars_are_all_there_with_the_records_values(tmp_path):
+def test_the_scalars_of_the_reference_are_all_there_with_the_records_values(tmp_path):
     write(tmp_path, [make_progress(0)])
     values = {tag: v[0][1].simple_value for tag, v in values_of(tmp_path).items()}
     assert values.pop("reward_mean") == pytest.approx(12.345, abs=1e-6)  # float32
@@ -105,12 +104,11 @@ def test_the_seeds_scalars_are_all_there_with_the_records_values(tmp_path):
     }
 
 
-@pytest.mark.seed(55)
 def test_before_training_q_and_td_error_are_zero_and_there_is_no_loss(tmp_path):
     record = make_filling(0, score_mean=1.0, length_mean=2.0)
     write(tmp_path, [record])
     values = values_of(tmp_path)
-    assert set(values) == SEED_TAGS
+    assert set(values) == REFERENCE_TAGS
     zeros = [values[tag][0][1].simple_value for tag in ("q", "q_std", "td_error")]
     assert zeros == [0.0, 0.0, 0.0]
 
@@ -118,16 +116,14 @@ def test_before_training_q_and_td_error_are_zero_and_there_is_no_loss(tmp_path):
 def test_what_is_not_known_or_not_finite_is_left_out(tmp_path):
     write(tmp_path, [make_filling(0, q_mean=float("nan"))])
     values = values_of(tmp_path)
-    assert set(values) == SEED_TAGS - {"q", "reward_mean", "length_mean"}
+    assert set(values) == REFERENCE_TAGS - {"q", "reward_mean", "length_mean"}
 
 
-@pytest.mark.seed(58)
 def test_the_global_step_is_the_steps_taken_before_the_iteration(tmp_path):
     write(tmp_path, (make_progress(i) for i in range(25)))
     assert [step for step, _ in values_of(tmp_path)["q"]] == [0, 320, 640]
 
 
-@pytest.mark.seed(63)
 def test_fps_and_updates_are_averaged_over_the_interval(tmp_path):
     seconds = [1.0] + [0.0] * 9 + [10.0]
     records = [make_progress(i, seconds=s) for i, s in enumerate(seconds)]
@@ -137,7 +133,6 @@ def test_fps_and_updates_are_averaged_over_the_interval(tmp_path):
     assert [v.simple_value for _, v in values["updates_per_second"]] == [8.0]
 
 
-@pytest.mark.seed(56)
 def test_the_picture_is_the_best_frame_in_one_channel(tmp_path):
     frame = np.arange(84 * 84, dtype="uint32").astype("uint8").reshape(84, 84)
     write(tmp_path, [make_progress(0, best_frame=frame)])
@@ -148,7 +143,6 @@ def test_the_picture_is_the_best_frame_in_one_channel(tmp_path):
     np.testing.assert_array_equal(pixels(value.image.encoded_image_string), frame)
 
 
-@pytest.mark.seed(53, 56)
 def test_the_picture_is_written_only_when_the_best_frame_changed(tmp_path):
     shared = np.zeros((84, 84), "uint8")
     board = monitor.TensorBoard(tmp_path)
@@ -165,7 +159,6 @@ def test_a_frame_that_is_no_picture_is_left_out(tmp_path):
     assert "observation" not in values_of(tmp_path)
 
 
-@pytest.mark.seed(57)
 def test_histograms_go_to_their_own_run_when_the_record_has_them(tmp_path):
     q = np.float32([1.0, 2.0, 3.0, 3.0])
     drawn = make_progress(7, histogram_q=q, histogram_targets=q * 2)
@@ -183,7 +176,6 @@ def test_histograms_go_to_their_own_run_when_the_record_has_them(tmp_path):
     assert not any(v.HasField("histo") for _, v in values_of(tmp_path)["q"])
 
 
-@pytest.mark.seed(57)
 def test_without_histograms_there_is_no_second_run(tmp_path):
     write(tmp_path, [make_progress(0)])
     assert not (tmp_path / "histograms").exists()

@@ -27,7 +27,6 @@ class NarrowSumTree(SumTree):
 LEAVES = st.one_of(st.just(0.0), st.floats(1e-6, 1e6))
 
 
-@pytest.mark.seed(24, 29, 30)
 @hypothesis.settings(max_examples=150, deadline=None)
 @hypothesis.given(data=st.data(), capacity=st.integers(1, 200))
 def test_it_answers_bit_for_bit_what_two_trees_would(data, capacity):

@@ -7,31 +7,13 @@ from tests import reference
 
 pytestmark = pytest.mark.numpy
 
-SHAPES = {
-    "dense1/kernel": (4, 5),
-    "dense1/bias": (5,),
-    "value_hidden/kernel": (5, 4),
-    "value_hidden/bias": (4,),
-    "advantage_hidden/kernel": (5, 4),
-    "advantage_hidden/bias": (4,),
-    "value_score/kernel": (4, 1),
-    "value_score/bias": (1,),
-    "advantage_scores/kernel": (4, 3),
-    "advantage_scores/bias": (3,),
-}
-
-
-def twin(seed):
-    rng = np.random.default_rng(seed)
-    return reference.DuelingMLP({k: rng.normal(size=s) for k, s in SHAPES.items()})
-
 
 def test_the_analytic_gradient_is_the_slope_of_small_differences():
     rng = np.random.default_rng(0)
-    network = twin(1)
+    network = reference.twin(1)
     observations, slopes = rng.normal(size=(6, 4)), rng.normal(size=(6, 3))
     grads = network.gradient(observations, slopes)
-    assert grads.keys() == SHAPES.keys()
+    assert grads.keys() == reference.SHAPES.keys()
     for name, weights in network.weights.items():
         for index in np.ndindex(weights.shape):
             before, ends = weights[index], []
@@ -45,7 +27,7 @@ def test_the_analytic_gradient_is_the_slope_of_small_differences():
 
 def test_the_loss_falls_along_its_gradient_by_as_much_as_the_gradient_says():
     rng = np.random.default_rng(2)
-    online, target = twin(3), twin(4)
+    online, target = reference.twin(3), reference.twin(4)
     batch = {
         "observations": rng.normal(size=(8, 4)),
         "actions": rng.integers(3, size=8),
@@ -73,7 +55,6 @@ def test_the_loss_falls_along_its_gradient_by_as_much_as_the_gradient_says():
     np.testing.assert_allclose(before - after, expected, rtol=1e-3)
 
 
-@pytest.mark.seed(18)
 def test_the_first_step_of_adam_is_the_learning_rate_and_the_sign():
     # Step 1: m = 0.1 g, v = 0.001 g^2, corrected = sqrt(0.001) / 0.1; with g = 4,
     # lr * 0.31623 * 0.4 / (0.12649 + 1e-8) = lr * (1 - 7.9e-8).
@@ -82,7 +63,6 @@ def test_the_first_step_of_adam_is_the_learning_rate_and_the_sign():
     np.testing.assert_allclose(weights["w"], [-1e-4, 1e-4], rtol=1e-6)
 
 
-@pytest.mark.seed(17)
 def test_only_the_variable_over_the_norm_is_clipped():
     optimizer = reference.Adam(1.0, clipnorm=10.0)
     grads = {"over": np.array([12.0, 16.0]), "under": np.array([9.0])}

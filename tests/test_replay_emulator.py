@@ -43,7 +43,6 @@ class History:
         }
 
 
-@pytest.mark.seed(23, 33, 42, 43)
 @pytest.mark.parametrize(
     ("game", "life_loss", "n_steps", "max_episode_frames", "kind"),
     [

@@ -35,7 +35,6 @@ def chi_square(counts, probabilities):
     return np.sum((counts - expected) ** 2 / expected)
 
 
-@pytest.mark.seed(24)
 def test_new_transitions_enter_at_the_highest_priority_there_has_been():
     replay, world = filled(capacity=8, steps=2, alpha=0.5, priority_epsilon=1.0)
     assert replay.max_priority == 1.0
@@ -47,7 +46,6 @@ def test_new_transitions_enter_at_the_highest_priority_there_has_been():
     assert weights == {0: 1.0, 1: 1.0, 2: 0.25}
 
 
-@pytest.mark.seed(29)
 def test_weights_are_those_of_the_paper():
     replay, _ = filled(capacity=4, steps=4, alpha=0.6, priority_epsilon=1e-12)
     replay.update_priorities([0, 1, 2, 3], [1.0, 2.0, 3.0, 4.0])
@@ -56,14 +54,12 @@ def test_weights_are_those_of_the_paper():
     np.testing.assert_allclose([weights[i] for i in range(4)], expected, rtol=1e-6)
 
 
-@pytest.mark.seed(29)
 def test_without_beta_all_weights_are_1():
     replay, _ = filled(capacity=4, steps=4)
     replay.update_priorities([0, 1, 2, 3], [1.0, 2.0, 3.0, 4.0])
     assert set(weight_by_id(replay, beta=0.0).values()) == {1.0}
 
 
-@pytest.mark.seed(29)
 def test_weights_are_scaled_by_the_rarest_transition_stored_not_by_the_rarest_drawn():
     replay, _ = filled(capacity=1000, steps=1000, alpha=1.0, priority_epsilon=1.0)
     replay.update_priorities(np.arange(1000), np.full(1000, 1e6 - 1.0))
@@ -73,7 +69,6 @@ def test_weights_are_scaled_by_the_rarest_transition_stored_not_by_the_rarest_dr
     np.testing.assert_allclose(sample.batch["weights"], 1e-6, rtol=1e-6)
 
 
-@pytest.mark.seed(29)
 def test_an_overwritten_transition_no_longer_scales_the_weights():
     replay, world = filled(capacity=3, steps=3, alpha=1.0, priority_epsilon=1.0)
     replay.update_priorities([0, 1, 2], [0.0, 1.0, 3.0])  # p = 1, 2, 4
@@ -82,7 +77,6 @@ def test_an_overwritten_transition_no_longer_scales_the_weights():
     assert weight_by_id(replay, beta=1.0) == {1: 1.0, 2: 0.5, 3: 0.5}
 
 
-@pytest.mark.seed(30)
 def test_of_a_transition_drawn_twice_the_last_td_error_counts():
     replay, _ = filled(capacity=4, steps=2, alpha=1.0, priority_epsilon=1.0)
     ids = np.array([[0, 1], [1, 1]])
@@ -91,7 +85,6 @@ def test_of_a_transition_drawn_twice_the_last_td_error_counts():
     assert weight_by_id(replay, beta=1.0) == {0: 1.0, 1: 0.25}
 
 
-@pytest.mark.seed(31)
 def test_a_td_error_of_0_leaves_a_transition_possible():
     replay, _ = filled(capacity=4, steps=4, alpha=0.6, priority_epsilon=1e-6)
     replay.update_priorities([0, 1, 2, 3], np.zeros(4))
@@ -102,7 +95,6 @@ def test_a_td_error_of_0_leaves_a_transition_possible():
     assert weight_by_id(replay, beta=1.0)[0] == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.seed(27)
 @pytest.mark.parametrize("batches", [None, 8])
 def test_draws_are_proportional_to_the_priorities(batches):
     replay, _ = filled(capacity=64, steps=64, alpha=0.6)
@@ -123,7 +115,6 @@ def test_draws_are_independent_and_not_one_from_each_part_of_the_line():
     assert np.mean(distinct) == pytest.approx(10.30, abs=0.1)
 
 
-@pytest.mark.seed(28)
 def test_with_alpha_0_draws_are_uniform_and_all_weights_1():
     replay, world = filled(capacity=32, steps=31, alpha=0.0)
     replay.update_priorities(np.arange(31), np.geomspace(1e-6, 1e6, 31))

@@ -37,7 +37,6 @@ def rewards_and_discounts(replay):
     }
 
 
-@pytest.mark.seed(22)
 def test_the_ring_fills_then_overwrites_the_oldest():
     replay, world = started(capacity=6, num_envs=2)
     sizes, fullness, oldest = [], [], []
@@ -52,7 +51,6 @@ def test_the_ring_fills_then_overwrites_the_oldest():
     assert set(by_id(replay)) == {4, 5, 6, 7, 8, 9}
 
 
-@pytest.mark.seed(48)
 def test_transitions_are_numbered_step_by_step_and_within_a_step_by_environment():
     replay, world = started(capacity=6, num_envs=2)
     for actions in ([10, 11], [20, 21], [30, 31], [40, 41]):
@@ -65,7 +63,6 @@ def test_transitions_are_numbered_step_by_step_and_within_a_step_by_environment(
     assert env_seen == {2: 1, 3: 2, 4: 1, 5: 2, 6: 1, 7: 2}
 
 
-@pytest.mark.seed(23)
 def test_a_batch_has_the_promised_names_shapes_and_dtypes():
     replay, world = started(num_envs=2)
     replay.add([0, 1], world.step(rewards=[1, 2]))
@@ -82,7 +79,6 @@ def test_a_batch_has_the_promised_names_shapes_and_dtypes():
     assert (sample.ids.shape, sample.ids.dtype.name) == ((5,), "int64")
 
 
-@pytest.mark.seed(33)
 def test_what_the_environment_overwrites_later_stays_as_it_was_stored():
     replay, world = started(num_envs=1)
     step = world.step(rewards=[3.0])
@@ -96,7 +92,6 @@ def test_what_the_environment_overwrites_later_stays_as_it_was_stored():
         np.testing.assert_array_equal(after[name], value, name)
 
 
-@pytest.mark.seed(33)
 def test_writing_to_a_sample_does_not_touch_the_replay():
     replay, world = started(num_envs=1)
     replay.add([1], world.end(0))
@@ -213,7 +208,6 @@ def test_a_start_in_mid_run_cuts_what_was_running_and_keeps_its_value():
     np.testing.assert_array_equal(cut, last.final_observations[0])
 
 
-@pytest.mark.seed(32)
 def test_a_capacity_must_hold_whole_steps_of_all_environments():
     replay = UniformReplay(100)
     message = r"multiple of `num_envs`. Received: capacity=100, num_envs=8"
@@ -341,7 +335,6 @@ def test_rewards_of_any_real_dtype_are_taken(dtype):
     assert rewards_and_discounts(replay)[0][0] == 1.0
 
 
-@pytest.mark.seed(23)
 def test_one_step_returns_are_those_of_the_general_way():
     replay, world = started(num_envs=2)
     for number in range(40):

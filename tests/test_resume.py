@@ -129,7 +129,6 @@ def test_a_stop_between_checkpoints_goes_on_and_says_that_it_is_not_exact(
     assert run_meta["updates"] == updates + 4 * (400 - 215)
 
 
-@pytest.mark.seed(60)
 def test_an_exact_resume_says_loaded_model_and_nothing_of_differing(tmp_path, capsys):
     out = tmp_path / "run"
     with TrainingRun(CARTPOLE.replace(env_steps=400), out) as run:
@@ -142,7 +141,6 @@ def test_an_exact_resume_says_loaded_model_and_nothing_of_differing(tmp_path, ca
     assert "not exactly" not in text
 
 
-@pytest.mark.seed(59)
 def test_a_checkpoint_is_saved_at_each_interval_and_at_the_end(tmp_path, monkeypatch):
     from keras_dqn import checkpoint
 

@@ -38,7 +38,6 @@ def sum_tree_of(leaves, tree_class=SumTree):
     return tree
 
 
-@pytest.mark.seed(26)
 @pytest.mark.parametrize("tree_class", SUM_TREES)
 @pytest.mark.parametrize(
     ("leaves", "points", "expected"),
@@ -61,7 +60,6 @@ def test_a_point_falls_on_the_leaf_to_its_right_and_never_on_an_empty_one(
     assert found.dtype == np.int64
 
 
-@pytest.mark.seed(26)
 @pytest.mark.parametrize("point", [11.0, 10.001, -1e-300, -1.0, np.nan, np.inf])
 def test_a_point_outside_the_line_is_refused(point):
     tree = sum_tree_of([1.0, 2.0, 3.0, 4.0])
@@ -80,7 +78,6 @@ def test_found_indices_have_the_shape_of_the_points(shape):
     assert sum_tree_of([1.0, 2.0]).find(np.ones(shape)).shape == shape
 
 
-@pytest.mark.seed(32)
 @pytest.mark.parametrize("capacity", [0, -1, 2.0, True, None, "8"])
 def test_a_capacity_that_is_no_positive_integer_is_refused(capacity):
     with pytest.raises(ValueError, match="`capacity` must be an integer"):
@@ -121,7 +118,6 @@ def test_a_minimum_of_nan_is_refused():
         MinTree(2)[0] = np.nan
 
 
-@pytest.mark.seed(30)
 def test_of_a_repeated_index_the_last_value_counts():
     sums, minima = SumTree(5000), MinTree(5000)
     for tree in (sums, minima):
@@ -163,7 +159,6 @@ def test_a_valid_tree_is_found_valid_and_a_damaged_one_is_not():
         tree.check_valid()
 
 
-@pytest.mark.seed(25)
 @pytest.mark.parametrize("tree_class", SUM_TREES)
 def test_nodes_built_at_once_equal_those_built_step_by_step_bit_for_bit(tree_class):
     rng = np.random.default_rng(0)
@@ -177,7 +172,6 @@ def test_nodes_built_at_once_equal_those_built_step_by_step_bit_for_bit(tree_cla
         np.testing.assert_array_equal(level, other)
 
 
-@pytest.mark.seed(25)
 def test_the_total_does_not_drift_over_many_updates():
     rng = np.random.default_rng(1)
     tree = sum_tree_of(rng.random(3000))
@@ -188,7 +182,6 @@ def test_the_total_does_not_drift_over_many_updates():
     assert tree.total == tree[0]
 
 
-@pytest.mark.seed(26)
 @pytest.mark.parametrize("tree_class", SUM_TREES)
 def test_rounding_never_leads_to_an_empty_leaf(tree_class):
     rng = np.random.default_rng(2)
@@ -289,4 +282,4 @@ class TreeMachine(stateful.RuleBasedStateMachine):
 TreeMachine.TestCase.settings = hypothesis.settings(
     max_examples=40, stateful_step_count=12, deadline=None
 )
-TestTreesAgreeWithTheNaiveTree = pytest.mark.seed(25, 26, 32)(TreeMachine.TestCase)
+TestTreesAgreeWithTheNaiveTree = TreeMachine.TestCase

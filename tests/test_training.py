@@ -112,14 +112,13 @@ def make_run(settings, env=CountingEnv, learner=TapeLearner):
     return types.SimpleNamespace(**locals())
 
 
-def seed_cadence(**changes):
-    """The seed's own numbers, with a network that costs nothing."""
+def reference_cadence(**changes):
+    """The reference implementation's numbers, with a network that costs nothing."""
     return presets.breakout(env_id="toy", **changes)
 
 
-@pytest.mark.seed(49, 50)
-def test_the_seed_first_trains_in_iteration_511_eight_times_per_iteration():
-    run = make_run(seed_cadence(env_steps=32 * 514), CountingEnv)
+def test_the_reference_first_trains_in_iteration_511_eight_times_per_iteration():
+    run = make_run(reference_cadence(env_steps=32 * 514), CountingEnv)
     first = None
     for progress in run.records:
         if first is None and progress.is_training:
@@ -131,9 +130,8 @@ def test_the_seed_first_trains_in_iteration_511_eight_times_per_iteration():
     assert run.tape.count("update") == 3 * 8
 
 
-@pytest.mark.seed(51)
-def test_the_seed_syncs_its_target_in_iterations_624_and_936_first():
-    run = make_run(seed_cadence(env_steps=32 * 940), CountingEnv)
+def test_the_reference_syncs_its_target_in_iterations_624_and_936_first():
+    run = make_run(reference_cadence(env_steps=32 * 940), CountingEnv)
     synced, seen = [], 0
     for progress in run.records:
         if run.tape.count("sync") > seen:
@@ -143,7 +141,6 @@ def test_the_seed_syncs_its_target_in_iterations_624_and_936_first():
     assert synced == [624, 936]
 
 
-@pytest.mark.seed(51)
 def test_the_target_is_synced_after_the_gradient_steps_of_its_iteration():
     run = make_run(settings_of())
     for progress in run.records:
@@ -161,7 +158,6 @@ def test_actions_are_sent_before_the_gradient_steps_and_received_after_them():
     assert run.tape[-2 * len(iteration) :] == iteration * 2
 
 
-@pytest.mark.seed(48)
 def test_transitions_are_stored_step_by_step_and_within_a_step_by_environment():
     class TwoClocks(CountingEnv):
         made = 0
@@ -191,7 +187,6 @@ def test_transitions_are_stored_step_by_step_and_within_a_step_by_environment():
     TwoClocks.made = 0
 
 
-@pytest.mark.seed(50)
 def test_every_minibatch_finds_the_priorities_that_the_last_one_wrote():
     class Surprised(TapeLearner):
         def update(self, batch):
@@ -223,18 +218,16 @@ def test_updates_per_dispatch_groups_the_same_number_of_gradient_steps():
     assert run.state.updates == 4 * trained == 4 * 7
 
 
-@pytest.mark.seed(58)
 def test_records_are_numbered_by_the_steps_before_the_iteration():
     records = list(make_run(settings_of()).records)
     assert [r.env_steps for r in records] == list(range(0, 40, 4))
     assert [r.env_steps_done for r in records] == list(range(4, 44, 4))
     assert [r.iteration for r in records] == list(range(10))
     assert {r.total_env_steps for r in records} == {40}
-    seed = next(make_run(seed_cadence(env_steps=32 * 600)).records)
+    seed = next(make_run(reference_cadence(env_steps=32 * 600)).records)
     assert seed.env_steps_done == 32
 
 
-@pytest.mark.seed(34, 35)
 def test_schedules_are_asked_for_the_steps_before_the_iteration():
     records = list(make_run(settings_of()).records)
     expected = [1.0 - 0.5 * t / 40 for t in range(0, 40, 4)]
@@ -243,7 +236,6 @@ def test_schedules_are_asked_for_the_steps_before_the_iteration():
     np.testing.assert_allclose([r.beta for r in records], expected)
 
 
-@pytest.mark.seed(55)
 def test_figures_are_zero_before_training_and_means_over_all_samples_after():
     records = list(make_run(settings_of()).records)
     for record in records[:3]:
@@ -258,7 +250,6 @@ def test_figures_are_zero_before_training_and_means_over_all_samples_after():
         assert record.loss == pytest.approx(0.5)
 
 
-@pytest.mark.seed(57)
 def test_histograms_come_from_one_more_minibatch_and_only_once_training():
     settings = settings_of(histogram_interval_iterations=2)
     run = make_run(settings)
@@ -283,7 +274,6 @@ def test_looking_at_histograms_does_not_change_what_is_learned():
             np.testing.assert_array_equal(often[key], never[key])
 
 
-@pytest.mark.seed(62)
 def test_one_seed_decides_every_draw():
     def rewards(seed):
         run = make_run(settings_of(seed=seed), EchoEnv)
@@ -301,7 +291,6 @@ def test_one_seed_decides_every_draw():
     )
 
 
-@pytest.mark.seed(63)
 def test_speed_counts_sampling_and_training_and_not_what_consumers_do(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
@@ -320,7 +309,6 @@ def test_speed_counts_sampling_and_training_and_not_what_consumers_do(monkeypatc
     assert records[1].env_steps_per_second == 2.0  # 4 agent steps in 2 s
 
 
-@pytest.mark.seed(52)
 def test_means_are_over_the_last_hundred_episodes():
     statistics = EpisodeStatistics()
     assert statistics.mean(statistics.scores) is None
@@ -332,7 +320,6 @@ def test_means_are_over_the_last_hundred_episodes():
     assert statistics.mean(lengths) == pytest.approx(np.mean(range(100, 300, 2)))
 
 
-@pytest.mark.seed(53)
 def test_only_a_strictly_better_episode_replaces_the_best_and_its_frame():
     statistics = EpisodeStatistics()
     frames = [np.full((2, 2), value, np.uint8) for value in range(5)]

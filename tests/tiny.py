@@ -14,9 +14,10 @@ from keras_dqn.backend import Learner
 from keras_dqn.models import dueling as models
 from tests import reference
 
+# The batches need no Keras, so they are there.
+ACTIONS, FEATURES = reference.ACTIONS, reference.FEATURES
+batch, batches, stacked = reference.batch, reference.batches, reference.stacked
 DATA = pathlib.Path(__file__).parent / "data"
-ACTIONS = 3
-FEATURES = 4
 
 
 def network(seed=0):
@@ -28,27 +29,6 @@ def with_weights(model, seed):
     rng = np.random.default_rng(seed)
     model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
     return model
-
-
-def batch(seed=0, size=8):
-    """Rewards are large enough for both arms of the loss; a third is terminal."""
-    rng = np.random.default_rng([1, seed])
-    return {
-        "observations": rng.normal(size=(size, FEATURES)).astype("float32"),
-        "actions": rng.integers(ACTIONS, size=size).astype("int32"),
-        "rewards": (2 * rng.normal(size=size)).astype("float32"),
-        "discounts": np.where(np.arange(size) % 3 == 0, 0.0, 0.99).astype("float32"),
-        "next_observations": rng.normal(size=(size, FEATURES)).astype("float32"),
-        "weights": rng.uniform(0.1, 1.0, size=size).astype("float32"),
-    }
-
-
-def batches(count, size=8):
-    return [batch(seed, size) for seed in range(count)]
-
-
-def stacked(many):
-    return {key: np.stack([one[key] for one in many]) for key in many[0]}
 
 
 def adam(**changes):
