@@ -10,7 +10,7 @@ import os
 import pathlib
 
 
-def usable_cpus(cgroup="/sys/fs/cgroup"):
+def usable_cpus(cgroup: str | os.PathLike[str] = "/sys/fs/cgroup") -> int:
     """Returns the number of CPUs that the process may use, at least 1.
 
     Args:

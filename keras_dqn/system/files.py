@@ -13,6 +13,16 @@ import json
 import math
 import os
 import stat
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 BLOCK_BYTES = 2**22
 LARGEST_JSON_BYTES = 2**24
@@ -27,12 +37,12 @@ _DIRECTORY = getattr(os, "O_DIRECTORY", None)
 _CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP)
 
 
-def write_new(path, blocks):
+def write_new(path: Path, blocks: Iterable[bytes | memoryview]) -> dict[str, Any]:
     """Writes a file that does not exist yet, and flushes it to the disk.
 
     Args:
         path: Path.
-        blocks: Iterable of objects with the buffer protocol.
+        blocks: Iterable of bytes or flat memory views of bytes.
 
     Returns:
         `{"bytes": ..., "sha256": ...}`: the size and digest of the file.
@@ -54,7 +64,7 @@ def write_new(path, blocks):
     return {"bytes": count, "sha256": digest.hexdigest()}
 
 
-def replace(path, data):
+def replace(path: Path, data: bytes) -> None:
     """Writes a small file atomically, over an older one if there is one.
 
     Args:
@@ -71,7 +81,7 @@ def replace(path, data):
     flush_directory(path.parent)
 
 
-def make_directory(path):
+def make_directory(path: Path) -> list[Path]:
     """Makes a directory and its missing parents, each flushed to the disk.
 
     Returns:
@@ -85,7 +95,7 @@ def make_directory(path):
     return [*made, path]
 
 
-def flush_directory(path):
+def flush_directory(path: Path) -> None:
     """Flushes the names in a directory, where the system can do that.
 
     Without it, a file that was just created or renamed may be gone after a power
@@ -100,12 +110,12 @@ def flush_directory(path):
             raise
 
 
-def flush(path):
+def flush(path: Path) -> None:
     """Flushes the contents of a closed file to the disk."""
     _flush(path, os.O_RDWR | _BINARY)  # Windows flushes no file opened for reading
 
 
-def blocks_of(array):
+def blocks_of(array: np.ndarray) -> Iterator[memoryview]:
     """Yields the bytes of a NumPy array in C order, as views and without copies.
 
     The array may be strided along its first axis; the rest must be contiguous.
@@ -114,12 +124,12 @@ def blocks_of(array):
         for row in array:
             yield from blocks_of(row)
         return
-    flat = memoryview(array.reshape(-1).view("u1"))
+    flat = array.reshape(-1).view("u1").data
     for start in range(0, len(flat), BLOCK_BYTES):
         yield flat[start : start + BLOCK_BYTES]
 
 
-def read_blocks(path, nbytes):
+def read_blocks(path: Path, nbytes: int) -> Iterator[bytes]:
     """Yields the bytes of a regular file of exactly this size.
 
     Raises:
@@ -131,7 +141,7 @@ def read_blocks(path, nbytes):
             yield block
 
 
-def read_into(path, arrays):
+def read_into(path: Path, arrays: Sequence[np.ndarray]) -> None:
     """Fills arrays, one after the other, with the bytes of a regular file.
 
     Args:
@@ -153,7 +163,7 @@ def read_into(path, arrays):
                     done += count
 
 
-def check_digest(path, facts):
+def check_digest(path: Path, facts: Mapping[str, Any]) -> None:
     """Raises `ValueError` unless the file has the size and SHA-256 of `facts`."""
     digest = hashlib.sha256()
     for block in read_blocks(path, facts["bytes"]):
@@ -162,7 +172,7 @@ def check_digest(path, facts):
         raise ValueError(f"{path.name} was changed after it was written")
 
 
-def check_size(path, nbytes):
+def check_size(path: Path, nbytes: int) -> None:
     """Raises `ValueError` unless it is a regular file of this size."""
     try:
         found = os.lstat(path)
@@ -176,12 +186,12 @@ def check_size(path, nbytes):
         )
 
 
-def json_bytes(value):
+def json_bytes(value: object) -> bytes:
     """Returns `value` as JSON. Raises `ValueError` for NaN and infinity."""
     return json.dumps(value, indent=1, allow_nan=False).encode()
 
 
-def read_json(path):
+def read_json(path: Path) -> Any:
     """Returns the value in a JSON file of at most 16 MiB.
 
     Raises:

@@ -34,7 +34,7 @@ class RunLock:
 
     LOCK, HOLDER = NAMES = ("LOCK", "LOCK.json")
 
-    def __init__(self, directory):
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
         self._directory = pathlib.Path(directory)
         self._path = self._directory / self.LOCK
         self._holder_path = self._directory / self.HOLDER
@@ -58,7 +58,7 @@ class RunLock:
             self.release()
             raise
 
-    def release(self):
+    def release(self) -> None:
         """Releases the lock and removes the directories made for it. Idempotent."""
         if not self._lock.is_locked:
             return
@@ -78,13 +78,13 @@ class RunLock:
         except OSError:
             pass  # the run left files there
 
-    def __enter__(self):
+    def __enter__(self) -> RunLock:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.release()
 
-    def _holder(self):
+    def _holder(self) -> str | None:
         """Returns who wrote `LOCK.json`, or `None` if there is no such file."""
         try:
             values = files.read_json(self._holder_path)

@@ -7,6 +7,7 @@ full. So its size is checked before.
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 GIB = 2**30
 
 
-def check_fits(nbytes, what, available=None):
+def check_fits(nbytes: int, what: str, available: int | None = None) -> None:
     """Raises `MemoryError` if `nbytes` more bytes do not fit into memory.
 
     Args:
@@ -35,7 +36,7 @@ def check_fits(nbytes, what, available=None):
         )
 
 
-def available_bytes(root="/"):
+def available_bytes(root: str | os.PathLike[str] = "/") -> int | None:
     """Returns how many more bytes this process may allocate, or `None` if unknown.
 
     The least of what is left of the machine's memory, of the control group's (a
@@ -119,7 +120,7 @@ def _table(path):
     return table
 
 
-def keep_freed():
+def keep_freed() -> None:
     """Lets the process keep up to some 64 MB of freed memory for its next step.
 
     The GNU C library returns memory to the system once more of it is free than twice

@@ -10,9 +10,12 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+from collections.abc import Iterable
+from collections.abc import Iterator
+from types import FrameType
 
 
-def _known(*names):
+def _known(*names: str) -> tuple[signal.Signals, ...]:
     """Returns the signals of these names that the system has."""
     return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
 
@@ -23,7 +26,7 @@ STOP = _known("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 SAVE = _known("SIGUSR1")
 COMMAND = STOP + SAVE  # what the command handles
 
-_active = None
+_active: Requests | None = None
 
 
 class Requests:
@@ -33,17 +36,17 @@ class Requests:
         stop: Boolean, whether to stop after the current iteration.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.stop = False
         self._save = False
         self._interrupts = 0
 
-    def take_save(self):
+    def take_save(self) -> bool:
         """Returns whether a checkpoint was asked for, and clears the request."""
         save, self._save = self._save, False
         return save
 
-    def handle(self, signum, frame=None):
+    def handle(self, signum: int, frame: FrameType | None = None) -> None:
         """The signal handler: `SIGUSR1` asks for a checkpoint, others to stop.
 
         Raises:
@@ -59,7 +62,7 @@ class Requests:
 
 
 @contextlib.contextmanager
-def handled(signals=(signal.SIGINT,)):
+def handled(signals: Iterable[int] = (signal.SIGINT,)) -> Iterator[Requests]:
     """Turns signals into requests. The second `SIGINT` raises `KeyboardInterrupt`.
 
     Within another `handled` it changes nothing and yields the outer requests. The

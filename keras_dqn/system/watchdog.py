@@ -17,6 +17,8 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
+from typing import Protocol
 
 from keras_dqn.system import signals
 from keras_dqn.system.exit_codes import EXIT_BROKEN
@@ -24,6 +26,12 @@ from keras_dqn.system.exit_codes import EXIT_STOPPED
 
 GRACE_SECONDS = 10.0  # for environments to return once a signal has asked to stop
 _CLOSE = 0  # no signal has this number
+
+
+class Watched(Protocol):
+    """What can be watched: `keras_dqn.envs.VectorEnvs`."""
+
+    calls: int  # how often a call that may block was entered or left
 
 
 class Watchdog:
@@ -45,15 +53,17 @@ class Watchdog:
         timeout_seconds: Float above 0, or `None` for no limit.
     """
 
-    def __init__(self, directory, timeout_seconds):
+    def __init__(
+        self, directory: str | os.PathLike[str], timeout_seconds: float | None
+    ) -> None:
         self._path = pathlib.Path(directory) / "hang.txt"
         self._timeout = timeout_seconds
         self._interval = min(1.0, GRACE_SECONDS / 4, (timeout_seconds or 4.0) / 4)
-        self._watched = []
-        self._calls = {}
+        self._watched: list[Watched] = []
+        self._calls: dict[Watched, int] = {}
 
     @contextlib.contextmanager
-    def watching(self, envs):
+    def watching(self, envs: Watched) -> Iterator[Watched]:
         """Watches `envs`, a `VectorEnvs`, within the context."""
         self._watched.append(envs)
         try:
@@ -61,7 +71,7 @@ class Watchdog:
         finally:
             self._watched.remove(envs)
 
-    def __enter__(self):
+    def __enter__(self) -> Watchdog:
         # Sockets, since on Windows `select` cannot wait for pipes.
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
@@ -77,7 +87,7 @@ class Watchdog:
         self._thread.start()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         if self._is_main:
             signal.set_wakeup_fd(self._before)
         self._writer.setblocking(True)
@@ -110,7 +120,7 @@ class Watchdog:
                 seconds = f"{GRACE_SECONDS:g} seconds since it was asked to stop"
                 self._leave(EXIT_STOPPED, f"{who} has not answered for {seconds}")
 
-    def _stuck(self):
+    def _stuck(self) -> Watched | None:
         """Returns environments that are in the same call as an interval ago."""
         before, self._calls = self._calls, {e: e.calls for e in self._watched.copy()}
         for envs, calls in self._calls.items():
