@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 from keras import ops
 
+from keras_dqn.models import copy_check
 from keras_dqn.models import copying
 from tests import tiny
 
@@ -99,10 +100,15 @@ def shared_twice():
 
 def nested():
     inner = keras.Sequential([adapted(), layers.Dense(4), layers.Dropout(0.5)])
-    x = inputs = keras.Input((4,))
-    x = keras.Model(inputs, inner(x) + 1.0)(keras.Input((4,)))
+    inputs = keras.Input((4,))
     outer = keras.Model(inputs, inner(inputs) * 2.0)
-    return functional(outer, layers.Dense(4), inner)
+    return functional(outer, layers.Dense(4))
+
+
+def nested_and_shared():
+    network = nested()
+    inner = network.layers[1].layers[1]
+    return functional(network.layers[1], layers.Dense(4), inner)
 
 
 def frozen():
@@ -163,6 +169,7 @@ NETWORKS = {
     ),
     "shared": shared_twice,
     "nested": nested,
+    "nested and shared": nested_and_shared,
     "sequential": lambda: keras.Sequential(
         [keras.Input((4,)), adapted(), layers.Dense(4, "relu"), layers.Dense(2)]
     ),
@@ -257,8 +264,199 @@ def test_a_copy_computes_the_same_and_follows_when_synced(network):
     copy = copying.copy_network(network)
     before = outputs(network)
     np.testing.assert_array_equal(outputs(copy), before)
+    assert_correspond(copy, network)
     train(network)
     np.testing.assert_array_equal(outputs(copy), before)
     assert np.any(outputs(network) != before)
     copying.copy_variables(network, copy)
     np.testing.assert_array_equal(outputs(copy), outputs(network))
+
+
+def assert_correspond(copy, network):
+    """Variable by variable: values, kinds and what is trained."""
+    for ours, theirs in zip(copy.variables, network.variables, strict=True):
+        assert ours is not theirs
+        assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+        assert ours.trainable == theirs.trainable
+    for ours, theirs in zip(variables(copy), variables(network), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    kept = [v.shape for v in network.trainable_variables]
+    assert [v.shape for v in copy.trainable_variables] == kept
+
+
+def settings(network):
+    """Whatever of a network can be seen besides the values of its variables."""
+    return (
+        keras.saving.serialize_keras_object(network)["config"],
+        [variable.trainable for variable in network.variables],
+        network.compiled,
+    )
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+def test_a_target_network_trains_nothing_and_the_network_is_left_as_it_was(network):
+    before, seen = variables(network), settings(network)
+    copy = copying.copy_network(network, trainable=False)
+    assert copy.trainable_variables == []
+    assert settings(network) == seen
+    for ours, theirs in zip(variables(network), before, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert ours.tobytes() == theirs.tobytes()
+
+
+@pytest.mark.parametrize("name", ["nested", "sequential", "dueling cnn", "gru"])
+def test_a_copy_is_saved_and_opened_with_keras_alone(tmp_path, name):
+    copy = copying.copy_network(NETWORKS[name]())
+    copy.save(tmp_path / "copy.keras")
+    opened = keras.saving.load_model(tmp_path / "copy.keras")
+    np.testing.assert_array_equal(outputs(opened), outputs(copy))
+
+
+def test_a_copy_of_a_copy_is_one_too():
+    network = nested()
+    copy = copying.copy_network(copying.copy_network(network))
+    np.testing.assert_array_equal(outputs(copy), outputs(network))
+
+
+def test_a_copy_is_trained_by_keras_without_the_original():
+    network = functional(adapted(), layers.Dense(4), layers.BatchNormalization())
+    before = variables(network)
+    copy = copying.copy_network(network)
+    copy.compile("adam", "mse")
+    x = random_inputs(network, 0)
+    copy.fit(x, np.ones((len(x), 3)), epochs=2, verbose=0)
+    for ours, theirs in zip(variables(network), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert np.any(outputs(copy) != outputs(network))
+
+
+class NeedsAnObject(layers.Layer):
+    """Its constructor takes what no configuration holds."""
+
+    def __init__(self, thing, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(3)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+class Hidden(layers.Layer):
+    """Its output depends on what neither configuration nor variables hold."""
+
+    def build(self, shape):
+        self.weight = self.add_weight(shape=(shape[-1],), initializer="ones")
+        self.offset = ops.zeros(shape[-1])
+
+    def call(self, x):
+        return x * self.weight + self.offset
+
+
+class Sharing(layers.Layer):
+    """Takes a layer from outside and calls it without owning it."""
+
+    def __init__(self, function=None, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+        self.dense = layers.Dense(3)
+
+    def call(self, x):
+        return self.dense(x) + self.function(x)
+
+    def get_config(self):
+        return {**super().get_config(), "function": self.function}
+
+
+def hidden():
+    layer = Hidden(name="hidden")
+    network = functional(layers.Dense(4, name="dense"), layer)
+    layer.offset = ops.ones(4)
+    return network
+
+
+def sharing():
+    outside = layers.Dense(3)
+    outside.build((None, 4))
+    return functional(Sharing(lambda x: outside(x), name="sharing"))
+
+
+def wrapped_lambda():
+    inner = keras.Sequential([layers.Lambda(lambda x: x / 4.8), layers.Dense(3)])
+    return functional(layers.TimeDistributed(inner), shape=(3, 4))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: functional(NeedsAnObject(object())), "NeedsAnObject"),
+        (hidden, "gives other outputs, from layer 'hidden' \\(Hidden\\) on"),
+        (wrapped_lambda, "Lambda"),
+    ],
+)
+def test_what_cannot_be_copied_is_refused_with_what_to_do(make, words):
+    network = make()
+    before = variables(network)
+    with pytest.raises(ValueError, match=f"(?s)cannot be copied.*{words}.*get_config"):
+        copying.copy_network(network)
+    for ours, theirs in zip(variables(network), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_copy_that_does_not_follow_the_weights_is_refused():
+    network = functional(layers.Dense(4, name="cached"))
+    copy = copying.copy_network(network)
+    cached = copy.get_layer("cached")
+    fixed = ops.copy(cached.kernel.value)
+    cached.call = lambda x, training=None: ops.matmul(x, fixed) + cached.bias
+    with pytest.raises(ValueError, match="does not follow.*from layer 'cached'"):
+        copy_check.check_copy(network, copy)
+
+
+def test_a_copy_that_uses_weights_of_the_network_is_refused():
+    network = functional(layers.Dense(4, name="mine"))
+    copy = copying.copy_network(network)
+    copy.get_layer("mine").call = network.get_layer("mine").call
+    with pytest.raises(ValueError, match="shares weights with it"):
+        copy_check.check_copy(network, copy)
+
+
+class Draws(layers.Layer):
+    """Draws in inference too, and so moves its seed in each forward pass."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator(3)
+
+    def call(self, x):
+        return x + keras.random.normal(ops.shape(x), seed=self.seed_generator)
+
+
+def test_a_layer_that_always_draws_is_copied_with_its_seed():
+    network = functional(Draws(), layers.Dense(4))
+    before = variables(network)
+    copy = copying.copy_network(network)
+    for each in (network, copy):
+        for ours, theirs in zip(variables(each), before, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(outputs(copy), outputs(network))
+
+
+class Picky(layers.Layer):
+    """Does not run on the numbers of the check."""
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def call(self, x):
+        if np.any(ops.convert_to_numpy(x) < 5):
+            raise ValueError("less than 5")
+        return x
+
+
+def test_a_network_that_random_inputs_do_not_suit_is_copied_with_a_warning():
+    network = functional(Picky(), layers.Dense(4))
+    with pytest.warns(UserWarning, match="(?s)could not be checked.*less than 5"):
+        copy = copying.copy_network(network)
+    x = np.full((2, 4), 7.0, "float32")
+    q_values = tiny.q_values_of(network, x)
+    np.testing.assert_array_equal(tiny.q_values_of(copy, x), q_values)

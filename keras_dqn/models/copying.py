@@ -3,7 +3,7 @@
 Keras rebuilds a layer from its configuration (`get_config`) and copies its variables.
 What a layer holds besides is lost in this way: the tensors that an adapted
 `Normalization` computes with, the code of a `Lambda`, an attribute that was set after
-construction. `copy_network` carries these over. `check_copy` compares outputs, so
+construction. `copy_network` carries these over. `copy_check` compares outputs, so
 that a network that still cannot be copied is refused, instead of being trained against
 the targets of another network.
 """
@@ -18,18 +18,12 @@ import keras
 import numpy as np
 from keras import ops
 
-# For dimensions that are `None`: large enough for convolutions of game frames.
-UNKNOWN_SIZE = 64
-# Largest difference of outputs, relative to the largest output. Both networks run the
-# same operations on the same numbers; a kernel may add them up in another order.
-TOLERANCE = 1e-5
+from keras_dqn.models import copy_check
+from keras_dqn.models.layer_tree import is_layer
+from keras_dqn.models.layer_tree import pairs_of
+from keras_dqn.models.layer_tree import sublayers
+
 _PLAIN_VALUES = (bool, int, float, str, type(None), np.generic, np.ndarray)
-_WHAT_TO_DO = (
-    "A layer is copied by `get_config`, `from_config` and its variables: give whatever "
-    "else its output depends on to the constructor and return it from `get_config`, "
-    "or make it a variable (`add_weight(..., trainable=False)`). A Lambda inside of "
-    "another layer becomes a class of its own."
-)
 
 
 def copy_network(network, trainable=True):
@@ -68,21 +62,21 @@ def copy_network(network, trainable=True):
         for layer, initializers in cloned:
             _set_attributes(layer, initializers)
         _check_variables(network, copy)
-        pairs = list(_pairs(network, copy))
+        pairs = list(pairs_of(network, copy))
         for original, layer in pairs:
             _copy_state(original, layer)
     except Exception as error:
         raise ValueError(
-            f"`network` cannot be copied. {error}\n{_WHAT_TO_DO}"
+            f"`network` cannot be copied. {error}\n{copy_check.WHAT_TO_DO}"
         ) from error
-    _assign(copy, _values(network))
+    copy_check.assign(copy, copy_check.values_of(network))
     _copy_trainable(pairs)
     if not trainable:
-        flags = [(layer, layer.trainable) for layer in shared if _is_layer(layer)]
+        flags = [(layer, layer.trainable) for layer in shared if is_layer(layer)]
         copy.trainable = False
         for layer, flag in flags:
             layer.trainable = flag
-    check_copy(network, copy)
+    copy_check.check_copy(network, copy)
     return copy
 
 
@@ -100,59 +94,9 @@ def copy_variables(source, target):
         ours.assign(ops.copy(theirs.value))
 
 
-def check_copy(network, copy):
-    """Checks that a copy computes the same function, now and after weights change.
-
-    Both networks run on one random batch in inference mode. Then the weights of
-    `network` change: the copy must not change with them, and must be equal again after
-    `copy_variables`. In the end the variables of both, seeds included, are what those
-    of `network` were before, bit for bit.
-
-    Args:
-        network: `keras.Model` with one input and one output.
-        copy: `keras.Model` that `copy_network` made of `network`.
-
-    Raises:
-        ValueError: If outputs differ. The message names the layer where that begins.
-    """
-    batch = [_random_input(network, tensor) for tensor in network.inputs]
-    saved = _values(network)
-    changed = [
-        np.float32(1.25) * value + np.float32(0.0625) if _is_float(variable) else value
-        for variable, value in zip(network.variables, saved, strict=True)
-    ]
-    _assign(copy, saved)
-    try:
-        try:
-            before = _run(network, batch)
-        except Exception as error:
-            warnings.warn(
-                "The copy of `network` could not be checked, because `network` does "
-                f"not run on random inputs: {error}",
-                stacklevel=2,
-            )
-            return
-        _check_same(network, copy, batch, before, "gives other outputs")
-        _assign(network, changed)
-        _assign(copy, saved, only_integers=True)  # seeds, which a run may change
-        _check_same(network, copy, batch, before, "shares weights with it")
-        _assign(network, changed, only_integers=True)
-        _assign(copy, changed)
-        after = _run(network, batch)
-        _check_same(network, copy, batch, after, "does not follow when it is trained")
-    finally:
-        _assign(network, saved)
-        _assign(copy, saved)
-
-
 def _has_state(layer):
     """Whether a layer has something of its own, so that two networks need two."""
-    return _is_layer(layer) and (layer.variables or layer.activity_regularizer)
-
-
-def _is_layer(operation):
-    """Whether it is a layer, and not an operation such as `keras.ops.add`."""
-    return isinstance(operation, keras.layers.Layer)
+    return is_layer(layer) and (layer.variables or layer.activity_regularizer)
 
 
 def _rebuild(layer):
@@ -171,7 +115,10 @@ def _rebuild(layer):
         if isinstance(value, types.FunctionType)
     }
     config["config"] |= {k: v for k, v in functions.items() if k in config["config"]}
-    unregistered = [*map(type, [layer, *_sublayers(layer)]), *functions.values()]
+    unregistered = [
+        *map(type, [layer, *sublayers(layer)]),
+        *functions.values(),
+    ]
     clone = keras.saving.deserialize_keras_object(
         config,
         custom_objects={each.__name__: each for each in unregistered},
@@ -231,42 +178,10 @@ def _copy_trainable(pairs):
                 ours.trainable = theirs.trainable
 
 
-def _pairs(original, copy, seen=()):
-    """Yields a layer with its copy, then those that it is made of with theirs."""
-    seen = seen or set()
-    if original is copy or id(original) in seen:
-        return
-    seen.add(id(original))
-    yield original, copy
-    for name, value in vars(original).items():
-        both = _layers_in(value), _layers_in(vars(copy).get(name))
-        for one, other in zip(*both, strict=False):
-            yield from _pairs(one, other, seen)
-
-
-def _sublayers(layer):
-    """Returns the layers that a layer is made of, at any depth."""
-    found = {}
-    todo = [layer]
-    while todo:
-        for value in vars(todo.pop()).values():
-            for each in _layers_in(value):
-                if id(each) not in found:
-                    found[id(each)] = each
-                    todo.append(each)
-    return list(found.values())
-
-
-def _layers_in(value):
-    values = value.values() if isinstance(value, dict) else value
-    values = values if isinstance(value, dict | list | tuple) else [value]
-    return [each for each in values if _is_layer(each)]
-
-
 @contextlib.contextmanager
 def _as_if_never_compiled(network):
     """Keeps `clone_model` from making an optimizer, losses and metrics as well."""
-    models = [network, *_sublayers(network)]
+    models = [network, *sublayers(network)]
     models = [each for each in models if getattr(each, "compiled", False)]
     for model in models:
         model.compiled = False
@@ -299,78 +214,3 @@ def _check_variables(network, copy):
     }
     if shared:
         raise ValueError("A copy has variables of the network itself")
-
-
-def _values(network):
-    return [
-        np.array(ops.convert_to_numpy(variable.value)) for variable in network.variables
-    ]
-
-
-def _assign(network, values, only_integers=False):
-    for variable, value in zip(network.variables, values, strict=True):
-        if not (only_integers and _is_float(variable)):
-            variable.assign(np.array(value))  # a backend may keep the array itself
-
-
-def _is_float(variable):
-    return keras.backend.is_float_dtype(variable.dtype)
-
-
-def _random_input(network, tensor):
-    """Returns a small random batch for one of the inputs.
-
-    An `Embedding` can look up all of it: floats are truncated to 0 there.
-    """
-    rng = np.random.default_rng(0)
-    shape = [UNKNOWN_SIZE if size is None else size for size in tensor.shape]
-    shape[0] = tensor.shape[0] or 2
-    if keras.backend.is_float_dtype(tensor.dtype):
-        return rng.uniform(-1, 1, shape).astype("float32")
-    counts = [
-        layer.input_dim
-        for layer in _sublayers(network)
-        if isinstance(layer, keras.layers.Embedding)
-    ]
-    count = min([256 if tensor.dtype == "uint8" else 2, *counts])
-    return rng.integers(count, size=shape).astype(tensor.dtype)
-
-
-def _run(network, batch):
-    inputs = batch if len(batch) > 1 else batch[0]
-    outputs = keras.tree.flatten(network(inputs, training=False))
-    return [ops.convert_to_numpy(output).astype("float32") for output in outputs]
-
-
-def _check_same(network, copy, batch, expected, fault):
-    if _are_close(_run(copy, batch), expected):
-        return
-    raise ValueError(
-        f"`network` cannot be copied: the copy {fault}"
-        f"{_first_difference(network, copy, batch)}.\n{_WHAT_TO_DO}"
-    )
-
-
-def _are_close(actual, expected):
-    def is_close(one, other):
-        finite = np.abs(other[np.isfinite(other)])
-        tolerance = TOLERANCE * finite.max(initial=0.0)
-        return np.allclose(one, other, rtol=0, atol=tolerance, equal_nan=True)
-
-    return all(map(is_close, actual, expected))
-
-
-def _first_difference(network, copy, batch):
-    """Says in which layer the outputs begin to differ, if that can be found out."""
-    for layer, clone in zip(network.layers, copy.layers, strict=False):
-        try:
-            outputs = [
-                _run(keras.Model(model.inputs, part.output), batch)
-                for model, part in ((network, layer), (copy, clone))
-                if layer is not clone
-            ]
-        except (AttributeError, ValueError):
-            continue
-        if outputs and not _are_close(*outputs):
-            return f", from layer {layer.name!r} ({type(layer).__name__}) on"
-    return ""

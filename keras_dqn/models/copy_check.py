@@ -1,0 +1,141 @@
+"""Checks that the copy of a network computes the same function."""
+
+import warnings
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dqn.models.layer_tree import sublayers
+
+# For dimensions that are `None`: large enough for convolutions of game frames.
+UNKNOWN_SIZE = 64
+# Largest difference of outputs, relative to the largest output. Both networks run the
+# same operations on the same numbers; a kernel may add them up in another order.
+TOLERANCE = 1e-5
+WHAT_TO_DO = (
+    "A layer is copied by `get_config`, `from_config` and its variables: give whatever "
+    "else its output depends on to the constructor and return it from `get_config`, "
+    "or make it a variable (`add_weight(..., trainable=False)`). A Lambda inside of "
+    "another layer becomes a class of its own."
+)
+
+
+def check_copy(network, copy):
+    """Checks that a copy computes the same function, now and after weights change.
+
+    Both networks run on one random batch in inference mode. Then the weights of
+    `network` change: the copy must not change with them, and must be equal again after
+    `copy_variables`. In the end the variables of both, seeds included, are what those
+    of `network` were before, bit for bit.
+
+    Args:
+        network: `keras.Model` with one input and one output.
+        copy: `keras.Model` that `copy_network` made of `network`.
+
+    Raises:
+        ValueError: If outputs differ. The message names the layer where that begins.
+    """
+    batch = [_random_input(network, tensor) for tensor in network.inputs]
+    saved = values_of(network)
+    changed = [
+        np.float32(1.25) * value + np.float32(0.0625) if _is_float(variable) else value
+        for variable, value in zip(network.variables, saved, strict=True)
+    ]
+    assign(copy, saved)
+    try:
+        try:
+            before = _run(network, batch)
+        except Exception as error:
+            warnings.warn(
+                "The copy of `network` could not be checked, because `network` does "
+                f"not run on random inputs: {error}",
+                stacklevel=2,
+            )
+            return
+        _check_same(network, copy, batch, before, "gives other outputs")
+        assign(network, changed)
+        assign(copy, saved, only_integers=True)  # seeds, which a run may change
+        _check_same(network, copy, batch, before, "shares weights with it")
+        assign(network, changed, only_integers=True)
+        assign(copy, changed)
+        after = _run(network, batch)
+        _check_same(network, copy, batch, after, "does not follow when it is trained")
+    finally:
+        assign(network, saved)
+        assign(copy, saved)
+
+
+def values_of(network):
+    return [
+        np.array(ops.convert_to_numpy(variable.value)) for variable in network.variables
+    ]
+
+
+def assign(network, values, only_integers=False):
+    for variable, value in zip(network.variables, values, strict=True):
+        if not (only_integers and _is_float(variable)):
+            variable.assign(np.array(value))  # a backend may keep the array itself
+
+
+def _is_float(variable):
+    return keras.backend.is_float_dtype(variable.dtype)
+
+
+def _random_input(network, tensor):
+    """Returns a small random batch for one of the inputs.
+
+    An `Embedding` can look up all of it: floats are truncated to 0 there.
+    """
+    rng = np.random.default_rng(0)
+    shape = [UNKNOWN_SIZE if size is None else size for size in tensor.shape]
+    shape[0] = tensor.shape[0] or 2
+    if keras.backend.is_float_dtype(tensor.dtype):
+        return rng.uniform(-1, 1, shape).astype("float32")
+    counts = [
+        layer.input_dim
+        for layer in sublayers(network)
+        if isinstance(layer, keras.layers.Embedding)
+    ]
+    count = min([256 if tensor.dtype == "uint8" else 2, *counts])
+    return rng.integers(count, size=shape).astype(tensor.dtype)
+
+
+def _run(network, batch):
+    inputs = batch if len(batch) > 1 else batch[0]
+    outputs = keras.tree.flatten(network(inputs, training=False))
+    return [ops.convert_to_numpy(output).astype("float32") for output in outputs]
+
+
+def _check_same(network, copy, batch, expected, fault):
+    if _are_close(_run(copy, batch), expected):
+        return
+    raise ValueError(
+        f"`network` cannot be copied: the copy {fault}"
+        f"{_first_difference(network, copy, batch)}.\n{WHAT_TO_DO}"
+    )
+
+
+def _are_close(actual, expected):
+    def is_close(one, other):
+        finite = np.abs(other[np.isfinite(other)])
+        tolerance = TOLERANCE * finite.max(initial=0.0)
+        return np.allclose(one, other, rtol=0, atol=tolerance, equal_nan=True)
+
+    return all(map(is_close, actual, expected))
+
+
+def _first_difference(network, copy, batch):
+    """Says in which layer the outputs begin to differ, if that can be found out."""
+    for layer, clone in zip(network.layers, copy.layers, strict=False):
+        try:
+            outputs = [
+                _run(keras.Model(model.inputs, part.output), batch)
+                for model, part in ((network, layer), (copy, clone))
+                if layer is not clone
+            ]
+        except (AttributeError, ValueError):
+            continue
+        if outputs and not _are_close(*outputs):
+            return f", from layer {layer.name!r} ({type(layer).__name__}) on"
+    return ""

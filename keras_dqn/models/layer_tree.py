@@ -1,0 +1,44 @@
+"""The layers that a layer is made of, at any depth.
+
+Models list their layers; wrappers, cells and layers of one's own hold them as
+attributes.
+"""
+
+import keras
+
+
+def is_layer(operation):
+    """Whether it is a layer, and not an operation such as `keras.ops.add`."""
+    return isinstance(operation, keras.layers.Layer)
+
+
+def sublayers(layer):
+    """Returns the layers that a layer is made of, at any depth."""
+    found = {}
+    todo = [layer]
+    while todo:
+        for value in vars(todo.pop()).values():
+            for each in _layers_in(value):
+                if id(each) not in found:
+                    found[id(each)] = each
+                    todo.append(each)
+    return list(found.values())
+
+
+def _layers_in(value):
+    values = value.values() if isinstance(value, dict) else value
+    values = values if isinstance(value, dict | list | tuple) else [value]
+    return [each for each in values if is_layer(each)]
+
+
+def pairs_of(original, copy, seen=()):
+    """Yields a layer with its copy, then those that it is made of with theirs."""
+    seen = seen or set()
+    if original is copy or id(original) in seen:
+        return
+    seen.add(id(original))
+    yield original, copy
+    for name, value in vars(original).items():
+        both = _layers_in(value), _layers_in(vars(copy).get(name))
+        for one, other in zip(*both, strict=False):
+            yield from pairs_of(one, other, seen)
