@@ -36,7 +36,7 @@ _COMMON = {
     "updates_per_iteration": 4,
     "target_sync_env_steps": 40,
     "epsilon_endpoints": ((0, 1.0), (200, 0.1)),
-    "epsilon_outside": 0.1,
+    "epsilon_final": 0.1,
     "learning_rate": 1e-2,
     "checkpoint_interval_iterations": 12,
     "evaluation_interval_iterations": None,

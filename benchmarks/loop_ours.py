@@ -93,7 +93,7 @@ class Loop:
             replay_device=arguments.replay_device,
             dtype_policy=arguments.dtype_policy,
             epsilon_endpoints=((0, EPSILON), (1, EPSILON)),
-            epsilon_outside=EPSILON,
+            epsilon_final=EPSILON,
         )
         self._envs = make_envs(
             arguments.env,

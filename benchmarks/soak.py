@@ -30,7 +30,7 @@ SETTINGS = {
     "updates_per_iteration": 2,
     "hidden_units": 64,
     "epsilon_endpoints": ((0, 1.0), (100_000, 0.1)),
-    "epsilon_outside": 0.1,
+    "epsilon_final": 0.1,
     "beta_endpoints": ((0, 0.4), (100_000, 1.0)),
     "checkpoint_interval_iterations": 100,
     "evaluation_interval_iterations": 150,

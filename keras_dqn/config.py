@@ -1,8 +1,10 @@
-"""Every number of a run, in one frozen dataclass.
+"""`Settings`: every number of a run, in one frozen dataclass.
 
-Each field states its meaning, unit and range once, in its metadata. Validation,
-command line, checkpoint manifest and documentation are all made from that.
-The defaults are the seed; `presets.py` cites where each comes from.
+Each field has its meaning, unit and range in its metadata, from which checks, command
+line flags and the tables in the documentation are made.
+
+The defaults are the numbers of the reference implementation, the program for Atari
+Breakout that this library rebuilds. They stand here and nowhere else.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from keras_dqn.schedules import checked_endpoints
 class SettingsError(ValueError):
     """A setting that no run can use.
 
-    The message names the field, the rule and the value received; `field` is the
-    name of the field (or of the unknown key) alone, for a program to use.
+    Args:
+        message: String with the field, the rule and the value received.
+        field: Name of the field or of the unknown key, or `None`.
     """
 
     def __init__(self, message, field=None):
@@ -47,74 +50,74 @@ class Settings:
     """All settings of a run, checked.
 
     Time is counted in agent steps, summed over all environments ("env steps"),
-    unless a name says otherwise. `dataclasses.fields(Settings)` has the meaning,
-    unit and range of each field in its `metadata`.
+    unless a name says otherwise.
 
     Raises:
-        SettingsError: If a value has the wrong type or is out of range, or if two
-            values exclude each other. It is a `ValueError`.
+        SettingsError: If a value has the wrong type or is out of range, or if values
+            do not fit together. It is a `ValueError`.
     """
 
     # Environment. Those from `repeat_action_probability` on are for Atari games.
     env_id: str = _text("Breakout", "environment to play", flag="--env")
-    num_envs: int = _count(8, "environments that play side by side", "environments")
+    num_envs: int = _count(8, "environments stepped together", "environments")
     repeat_action_probability: float | None = _probability(
-        None, "chance that the game repeats the last action", none="as the id says"
+        None,
+        "probability that the game repeats the previous action (sticky actions)",
+        none="as the id says",
     )
     life_loss: str = _choice(
         "reset",
-        "what a lost life does: `reset` ends the episode and restarts the game, "
-        "`terminal` ends it for the target only, `ignore` nothing",
+        "on a lost life, `reset` ends the episode and restarts the game, `terminal` "
+        "ends the episode for the targets only, `ignore` does nothing",
         choices=("reset", "terminal", "ignore"),
     )
     noop_max: int = _count(
         30, "most no-op frames at a game's start", "frames", minimum=0
     )
-    clip_rewards: bool = _flag(False, "train on the sign of the reward")
-    frame_skip: int = _count(4, "frames for which an action is held", "frames")
+    clip_rewards: bool = _flag(False, "clip training rewards to their sign: -1, 0 or 1")
+    frame_skip: int = _count(4, "frames for which an action is repeated", "frames")
     max_episode_frames: int = _count(108_000, "time limit of an episode", "frames")
-    full_action_space: bool = _flag(False, "offer all 18 joystick actions")
-    fire_reset: bool = _flag(True, "press FIRE at a game's start, where it exists")
+    full_action_space: bool = _flag(False, "use all 18 joystick actions")
+    fire_reset: bool = _flag(True, "press FIRE at a game's start, if there is FIRE")
 
     # Replay.
     replay_kind: str = _choice(
         "prioritized",
-        "how transitions are drawn (`uniform` has no alpha, beta or priorities)",
+        "how transitions are sampled; `uniform` has no alpha, beta or priorities",
         choices=("prioritized", "uniform"),
     )
-    replay_capacity: int = _count(2**14, "size of the replay memory", "transitions")
+    replay_capacity: int = _count(2**14, "capacity of the replay", "transitions")
     alpha: float = _probability(0.6, "exponent of the priorities; 0 is uniform")
     priority_epsilon: float = _number(1e-6, "added to |TD error|", above=0.0)
     replay_device: str = _choice(
         "host",
-        "where minibatches take frames from: `host` sends them with every update, "
-        "`accelerator` keeps a copy of all frames beside the network, sends each "
-        "once, and then only its number",
+        "where minibatches get frames from: `host` sends them with each update, "
+        "`accelerator` keeps a copy of all on the device and sends their numbers",
         choices=("host", "accelerator"),
     )
-    n_steps: int = _count(1, "rewards summed into a transition", "agent steps")
+    n_steps: int = _count(1, "rewards in an n-step return", "agent steps")
     gamma: float = _probability(0.99, "discount per agent step")
 
     # Network and gradient step.
-    hidden_units: int = _count(256, "width of each dueling head", "units")
+    hidden_units: int = _count(256, "width of each dueling stream", "units")
     learning_rate: float = _number(1e-4, "learning rate of Adam", above=0.0)
     adam_epsilon: float = _number(1e-8, "epsilon of Adam", above=0.0)
     clipnorm: float | None = _number(
         10.0, "largest gradient norm of each variable", "L2 norm", above=0.0, none="off"
     )
     huber_delta: float = _number(
-        1.0, "|TD error| from which the loss is linear", "reward", above=0.0
+        1.0, "|TD error| above which the loss is linear", "reward", above=0.0
     )
     double_q: bool = _flag(True, "choose next actions with the online network")
     dtype_policy: str = _choice(
         "float32",
-        "dtype policy of the network",
+        "Keras dtype policy of the network",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
     jit_compile: str = _choice(
         "auto",
-        "whether XLA (TensorFlow), `jax.jit` or `torch.compile` compiles the step; "
-        "`auto`: where it is faster",
+        "compile updates with XLA (TensorFlow), `jax.jit` or `torch.compile`; `auto`: "
+        "where that is faster",
         choices=("auto", "yes", "no"),
     )
 
@@ -124,54 +127,50 @@ class Settings:
         4, "steps of each environment in an iteration", "agent steps"
     )
     batch_size: int = _count(32, "transitions in a minibatch", "transitions")
-    updates_per_iteration: int = _count(
-        8, "gradient steps in an iteration", "gradient steps"
-    )
+    updates_per_iteration: int = _count(8, "updates in an iteration", "gradient steps")
     updates_per_dispatch: int = _count(
         1,
-        "gradient steps sent to the device at once, drawn with the same priorities; "
-        "divides the updates per iteration",
+        "updates sent to the device together; their minibatches are sampled before the "
+        "first of them. Divides the updates per iteration",
         "gradient steps",
     )
     learning_starts_env_steps: int | None = _count(
         None, "when training starts", "agent steps", none="when the replay is full"
     )
     target_sync_env_steps: int = _count(
-        10_000, "period of the target network's copy", "agent steps"
+        10_000, "interval of target network updates", "agent steps"
     )
     epsilon_endpoints: tuple[tuple[int, float], ...] = _endpoints(
         ((0, 1.0), (1_000_000, 0.1), (20_000_000, 0.01)),
-        "corners of the chance of a random action",
+        "epsilon schedule: points (agent steps, epsilon), linear in between",
     )
-    epsilon_outside: float = _probability(
-        0.01, "chance of a random action after the last corner"
-    )
+    epsilon_final: float = _probability(0.01, "epsilon from the last point on")
     beta_endpoints: tuple[tuple[int, float], ...] = _endpoints(
         ((0, 0.4), (40_000_000, 1.0)),
-        "corners of the exponent of the importance-sampling weights",
+        "schedule of the importance-sampling exponent beta: points (agent steps, beta)",
     )
-    beta_outside: float = _probability(1.0, "that exponent after the last corner")
-    seed: int = _count(7, "seed of every draw in the run", minimum=0, maximum=2**31 - 1)
-    log_interval_iterations: int = _count(10, "period of log lines", "iterations")
+    beta_final: float = _probability(1.0, "beta from the last point on")
+    seed: int = _count(7, "random seed of the run", minimum=0, maximum=2**31 - 1)
+    log_interval_iterations: int = _count(10, "interval of log records", "iterations")
     checkpoint_interval_iterations: int = _count(
-        100_000, "period of checkpoints", "iterations"
+        100_000,
+        "interval of checkpoints for an exact resume; each restarts the games",
+        "iterations",
     )
     histogram_interval_iterations: int = _count(
-        10, "period of Q-value histograms", "iterations"
+        10, "interval of Q-value histograms", "iterations"
     )
     evaluation_episodes: int = _count(30, "whole games in an evaluation", "episodes")
-    evaluation_epsilon: float = _probability(
-        0.05, "chance of a random action in an evaluation"
-    )
+    evaluation_epsilon: float = _probability(0.05, "epsilon in an evaluation")
     evaluation_interval_iterations: int | None = _count(
-        None, "period of evaluations while training", "iterations", none="never"
+        None, "interval of evaluations during training", "iterations", none="never"
     )
     stop_at_score: float | None = _number(
         None, "mean score of an evaluation that ends the run", "score", none="never"
     )
     env_timeout_seconds: float | None = _number(
         300.0,
-        "longest wait for the environments before the command gives them up",
+        "longest wait for an answer of the environments; after it the command ends",
         "seconds",
         above=0.0,
         none="no limit",
@@ -191,13 +190,13 @@ class Settings:
 
     @property
     def epsilon_schedule(self):
-        """`PiecewiseSchedule`: agent steps to the chance of a random action."""
-        return PiecewiseSchedule(self.epsilon_endpoints, self.epsilon_outside)
+        """`PiecewiseSchedule` from agent steps to epsilon."""
+        return PiecewiseSchedule(self.epsilon_endpoints, self.epsilon_final)
 
     @property
     def beta_schedule(self):
-        """`PiecewiseSchedule`: agent steps to the importance exponent."""
-        return PiecewiseSchedule(self.beta_endpoints, self.beta_outside)
+        """`PiecewiseSchedule` from agent steps to beta."""
+        return PiecewiseSchedule(self.beta_endpoints, self.beta_final)
 
     @property
     def env_steps_per_iteration(self):
@@ -211,22 +210,17 @@ class Settings:
 
     @property
     def target_sync_interval_iterations(self):
-        """Iterations between two copies to the target network, at least 1.
-
-        Rounded down as in the seed: 10,000 env steps are 312 iterations of 32
-        steps, that is 9,984 env steps.
-        """
+        """Iterations between two updates of the target network, at least 1."""
         return max(1, self.target_sync_env_steps // self.env_steps_per_iteration)
 
     @property
     def learning_starts(self):
-        """Agent steps after which training starts; `None` is resolved."""
-        if self.learning_starts_env_steps is None:
-            return self.replay_capacity
-        return self.learning_starts_env_steps
+        """Transitions in the replay with which training starts."""
+        given = self.learning_starts_env_steps
+        return self.replay_capacity if given is None else given
 
     def replace(self, **changes):
-        """Returns a copy with some fields changed, checked like any other."""
+        """Returns a copy with some fields changed. All rules are checked again."""
         return type(self).from_dict({**self.to_dict(), **changes})
 
     def to_dict(self):
@@ -238,23 +232,24 @@ class Settings:
 
     @classmethod
     def from_dict(cls, values):
-        """Returns the settings that `to_dict` wrote; fields left out are defaults.
+        """Returns `Settings` from a dictionary; fields left out have their defaults.
+
+        Args:
+            values: Dictionary from field names to values, as of `to_dict`.
 
         Raises:
-            SettingsError: If a key is no field. The nearest field is named.
+            SettingsError: If a key is no field, with the nearest field, or as
+                `Settings`.
         """
+        shown = checks.shown(values)
         if not isinstance(values, dict):
-            shown = checks.shown(values)
-            raise SettingsError(f"Settings must be a dict. Received: {shown}")
-        for key, value in values.items():
-            if not isinstance(key, str) or key not in FIELDS:
-                field = key if isinstance(key, str) else None
+            raise SettingsError(f"Settings must be a dictionary. Received: {shown}")
+        for key in values:
+            if key not in FIELDS:
                 hint = checks.did_you_mean(key, FIELDS)
-                shown = checks.shown(key).strip("'\"")
                 raise SettingsError(
-                    f"`{shown}` is not a setting.{hint} "
-                    f"Received: {shown}={checks.shown(value)}",
-                    field,
+                    f"{checks.shown(key)} is not a setting.{hint} Received: {shown}",
+                    key,
                 )
         return cls(**values)
 
@@ -263,14 +258,13 @@ FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
 def checked(name, value):
-    """Returns `value` as the field `name` stores it.
+    """Returns `value` in the plain Python type of the field `name`.
 
-    NumPy numbers become Python numbers, integers given for floats become floats
-    and lists become tuples, so that equal settings are equal, as JSON too.
+    Equal settings are then equal as JSON, too: NumPy numbers become Python numbers,
+    lists become tuples.
 
     Raises:
-        SettingsError: If the type or range is wrong. Rules between fields are
-            checked by `Settings` itself.
+        SettingsError: If the type or range is wrong.
     """
     metadata = FIELDS[name].metadata
     if value is None and "none" in metadata:
@@ -309,10 +303,10 @@ def _rules(settings):
 
     The first field that a rule names is the one to blame.
     """
-    epsilons = [y for _, y in settings.epsilon_endpoints] + [settings.epsilon_outside]
+    epsilons = [y for _, y in settings.epsilon_endpoints] + [settings.epsilon_final]
     yield (
         epsilons == sorted(epsilons, reverse=True),
-        "`epsilon_endpoints` must never rise, nor end below `epsilon_outside`",
+        "`epsilon_endpoints` must never rise, nor end below `epsilon_final`",
     )
     capacity, num_envs = settings.replay_capacity, settings.num_envs
     first_transition = settings.n_steps * num_envs  # agent steps until it is whole

@@ -22,7 +22,7 @@ FIT = {
     "learning_starts_env_steps": 64,
     "target_sync_env_steps": 100,
     "epsilon_endpoints": ((0, 1.0), (1_000, 0.05)),
-    "epsilon_outside": 0.05,
+    "epsilon_final": 0.05,
     "monitors": None,
 }
 Echo = functools.partial(EchoEnv, symbols=4, length=16)
@@ -84,7 +84,7 @@ def games_of_fits(*seeds, settings=None):
                 settings=settings,
                 callbacks=[note],
                 **({} if seed is None else {"seed": seed}),
-                **{**FIT, "epsilon_endpoints": (), "epsilon_outside": 1.0},
+                **{**FIT, "epsilon_endpoints": (), "epsilon_final": 1.0},
             )
             games.append(tuple(lengths))
     return games

@@ -33,7 +33,7 @@ SETTINGS = {
     "learning_starts_env_steps": 24,  # reached in iteration 2
     "target_sync_env_steps": 40,  # in iterations 5, 10, 15
     "epsilon_endpoints": ((0, 1.0), (100, 0.1)),  # until iteration 12
-    "epsilon_outside": 0.1,
+    "epsilon_final": 0.1,
     "batch_size": 8,
     "updates_per_iteration": 2,
     "hidden_units": 8,

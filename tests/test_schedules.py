@@ -62,7 +62,7 @@ def test_segments_hold_their_left_end_and_not_their_right_end(x, y):
     assert schedule(x) == pytest.approx(y)
 
 
-def test_each_side_of_a_corner_follows_its_own_line():
+def test_each_side_of_a_point_follows_its_own_line():
     schedule = PiecewiseSchedule(((0, 0.0), (10, 10.0), (20, 0.0)), -1.0)
     assert schedule(9.5) == pytest.approx(9.5)
     assert schedule(10.5) == pytest.approx(9.5)

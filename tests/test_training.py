@@ -89,7 +89,7 @@ def settings_of(**changes):
         "target_sync_env_steps": 12,
         "env_steps": 40,
         "epsilon_endpoints": ((0, 1.0), (40, 0.5)),
-        "epsilon_outside": 0.5,
+        "epsilon_final": 0.5,
         "beta_endpoints": ((0, 0.4), (40, 1.0)),
         "histogram_interval_iterations": 1_000,
         "checkpoint_interval_iterations": 1_000,
