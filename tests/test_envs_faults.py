@@ -2,6 +2,7 @@
 
 import functools
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -20,7 +21,9 @@ pytestmark = pytest.mark.numpy
         ({"observation": np.float32([np.nan, 0])}, "be finite"),
         ({"observation": np.float32([0, np.inf])}, "be finite"),
         ({"observation": np.zeros(3, np.float32)}, r"shape \(2,\)"),
-        ({"observation": np.zeros(2)}, "dtype float32, as declared"),
+        ({"observation": np.zeros(2, complex)}, "dtype float32, as declared"),
+        ({"observation": [[0.0], [0.0, 1.0]]}, "dtype float32, as declared"),
+        ({"observation": (np.zeros(2), {})}, "dtype float32, as declared"),
         ({"reward": float("nan")}, "`reward` must be finite"),
         ({"reward": float("-inf")}, "`reward` must be finite"),
         ({"reward": 1e39}, "`reward` must be finite in float32"),
@@ -58,6 +61,7 @@ def test_a_fault_is_named_with_its_environment_and_step(outcome, message):
     ("image", "received"),
     [
         (np.full((4, 4), 300.7), "dtype=float64"),  # would become 44
+        (np.full((4, 4), 0.5), "dtype=float64"),
         (np.full((4, 4), 300, np.int64), "dtype=int64"),
         (np.full((4, 4), -1, np.int8), "dtype=int8"),
         (np.zeros((4, 5), np.uint8), r"shape=\(4, 5\)"),
@@ -92,8 +96,71 @@ def test_the_old_step_of_four_values_is_refused():
 
     with make_envs(Old) as envs:
         envs.reset(0)
-        with pytest.raises(RuntimeError, match="step 1 .*not enough values to unpack"):
+        with pytest.raises(EnvFault, match="step 1 .*truncated.*Received: 4 values"):
             envs.step([0])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "received"),
+    [
+        (np.zeros(2, np.float32), "ndarray"),  # would be unpacked into two numbers
+        (np.zeros(4, np.float32), "ndarray"),
+        ([0.0, 0.0], "list"),
+        ((np.zeros(2, np.float32),), "1 value"),
+        ((np.zeros(2, np.float32), {}, {}), "3 values"),
+        ({"state": 1}, "dict"),
+        (None, "NoneType"),
+    ],
+)
+def test_a_reset_or_step_that_returns_something_else_is_refused(outcome, received):
+    class Old(CountingEnv):
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return outcome
+
+    with make_envs(Old) as envs:
+        with pytest.raises(EnvFault, match=f"`\\(observation, info\\)`.*: {received}"):
+            envs.reset(0)
+
+    class Odd(CountingEnv):
+        def step(self, action):
+            return outcome
+
+    with make_envs(Odd) as envs:
+        envs.reset(0)
+        with pytest.raises(EnvFault, match=f"`\\(observation, reward.*: {received}"):
+            envs.step([0])
+
+
+class Seedless(CountingEnv):
+    def reset(self):
+        return super().reset()
+
+
+def test_a_reset_without_a_seed_is_refused_before_anything_is_played():
+    with pytest.raises(ValueError, match="reset\\(self, \\*, seed=None, options=None"):
+        make_envs(Seedless)
+
+
+def test_a_wrapper_may_bring_the_seed_that_a_reset_lacks():
+    class Bridge(gymnasium.Wrapper):
+        def reset(self, *, seed=None, options=None):
+            return self.env.reset()
+
+    with make_envs(lambda: Bridge(Seedless())) as envs:
+        np.testing.assert_array_equal(envs.reset(0), [[0, 0]])
+    with make_envs(lambda: gymnasium.Wrapper(Seedless())) as envs:
+        with pytest.raises(EnvFault, match="unexpected keyword argument 'seed'"):
+            envs.reset(0)
+
+
+def test_a_reset_may_take_its_seed_among_any_keywords():
+    class Any(CountingEnv):
+        def reset(self, **options):
+            return super().reset(**options)
+
+    with make_envs(Any) as envs:
+        np.testing.assert_array_equal(envs.reset(0), [[0, 0]])
 
 
 def test_an_error_in_reset_is_named():

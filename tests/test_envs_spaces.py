@@ -1,5 +1,6 @@
 """Spaces of Gymnasium environments: which are taken, and how observations are kept."""
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -23,7 +24,7 @@ def with_spaces(observation=None, action=None, value=None):
             self.action_space = action or self.action_space
 
         def step(self, action):
-            self.taken.append(int(action))
+            self.taken.append(int(np.squeeze(action)))
             return super().step(action)
 
         def _observe(self):
@@ -65,6 +66,23 @@ def test_other_action_spaces_are_refused_by_name(space):
     with pytest.raises(ValueError, match="must have a `Discrete`") as error:
         make_envs(with_spaces(action=space))
     assert f"action_space={space}" in str(error.value)
+    assert "gymnasium.wrappers.TransformAction" in str(error.value)
+
+
+def test_the_advice_for_other_action_spaces_helps():
+    custom = with_spaces(action=spaces.Box(-1.0, 1.0))
+    pushes = [np.float32([-1]), np.float32([1])]
+
+    def make():
+        return gymnasium.wrappers.TransformAction(
+            custom(), pushes.__getitem__, spaces.Discrete(2)
+        )
+
+    with make_envs(make) as envs:
+        envs.reset(0)
+        for action in (1, 0):
+            envs.step([action])
+    assert custom.taken == [1, -1]
 
 
 def test_no_action_at_all_is_refused():
@@ -87,6 +105,36 @@ def test_other_observation_spaces_are_refused_by_name(space):
     with pytest.raises(ValueError, match="must have a `Box`") as error:
         make_envs(with_spaces(observation=space))
     assert f"observation_space={space}" in str(error.value)
+    assert "gymnasium.wrappers.FlattenObservation" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Dict({"a": spaces.Discrete(2), "b": spaces.Box(0.0, 1.0, (3,))}),
+        spaces.Tuple([spaces.Discrete(2), spaces.Discrete(3)]),
+        spaces.MultiDiscrete([2, 3]),
+    ],
+)
+def test_the_advice_for_other_observation_spaces_helps(space):
+    custom = with_spaces(observation=space, value=space.sample())
+    make = lambda: gymnasium.wrappers.FlattenObservation(custom())  # noqa: E731
+    with make_envs(make, num_envs=2) as envs:
+        assert envs.reset(0).shape == (2, 5)
+
+
+def test_spaces_that_are_missing_are_refused_by_name():
+    class Bare(gymnasium.Env):
+        pass
+
+    with pytest.raises(ValueError, match="`Discrete` action space.*action_space=None"):
+        make_envs(Bare)
+
+    class Acting(gymnasium.Env):
+        action_space = spaces.Discrete(2)
+
+    with pytest.raises(ValueError, match="observation space.*observation_space=None"):
+        make_envs(Acting)
 
 
 @pytest.mark.parametrize(
@@ -117,16 +165,54 @@ def test_observations_are_stored_as_float32_or_uint8(space, value, stored):
 
 
 @pytest.mark.parametrize(
+    ("space", "value", "stored"),
+    [
+        (spaces.Box(-9.0, 9.0, (2,), np.float32), np.zeros(2), np.float32([0, 0])),
+        (spaces.Box(-9.0, 9.0, (2,), np.float32), [0.1, 2], np.float32([0.1, 2])),
+        (spaces.Box(-9.0, 9.0, (2,), np.float32), (1, -2), np.float32([1, -2])),
+        (spaces.Box(-9.0, 9.0, (), np.float32), 0.1, np.float32(0.1)),
+        (spaces.Box(-9.0, 9.0, (2,), np.float16), np.array([0.1, 1]), None),
+        (spaces.Box(0, 9, (2,), np.int32), np.array([3, 9]), np.float32([3, 9])),
+        (spaces.Box(0, 9, (2,), np.int32), [3.0, 9.0], np.float32([3, 9])),
+        (spaces.Box(0, 255, (2,), np.uint8), [3, 255], np.uint8([3, 255])),
+        (
+            spaces.Box(0, 255, (2,), np.uint8),
+            np.array([3.0, 255.0]),
+            np.uint8([3, 255]),
+        ),
+        (spaces.MultiBinary(2), [0, 1], np.float32([0, 1])),
+        (spaces.MultiBinary(2), np.array([False, True]), np.float32([0, 1])),
+        (spaces.Discrete(3), 1.0, np.float32([0, 1, 0])),
+        (spaces.Discrete(3), np.uint8(2), np.float32([0, 0, 1])),
+    ],
+)
+def test_an_observation_is_cast_where_nothing_is_lost(space, value, stored):
+    if stored is None:  # kept as float32, so not rounded to float16 on the way
+        stored = np.float32([0.1, 1])
+    with make_envs(with_spaces(observation=space, value=value), num_envs=2) as envs:
+        for observations in (envs.reset(0), envs.step([0, 0]).observations):
+            np.testing.assert_array_equal(observations, [stored, stored])
+            assert observations.dtype == envs.observation_dtype == stored.dtype
+
+
+@pytest.mark.parametrize(
     ("space", "value", "received"),
     [
         (spaces.Box(0, 255, (2,), np.uint8), np.float32([0.1, 0.2]), "dtype=float32"),
-        (spaces.Box(0.0, 1.0, (2,), np.float32), np.array([0.1, 0.2]), "dtype=float64"),
         (spaces.Box(0.0, 1.0, (2,), np.float32), np.float32([0.1]), r"shape=\(1,\)"),
         (spaces.Box(0.0, 1.0, (2,), np.float32), None, "None"),
         (spaces.Discrete(3), 3, "3"),
         (spaces.Discrete(3), -1, "-1"),
-        (spaces.Discrete(3), 1.0, "1.0"),
+        (spaces.Discrete(3), 1.5, "1.5"),
+        (spaces.Discrete(3), "1", "'1'"),
+        (spaces.Discrete(3), [1], r"shape=\(1,\)"),
         (spaces.MultiBinary(3), np.int8([1, 0]), r"shape=\(2,\)"),
+        (spaces.MultiBinary(3), [1, 0, 0.5], "dtype=float64"),
+        (spaces.Box(0, 9, (2,), np.int32), np.array([2**40, 0]), "dtype=int64"),
+        (spaces.Box(0, 9, (2,), np.uint8), [-1, 0], "dtype=int64"),
+        (spaces.Box(0, 9, (2,), np.uint8), [np.nan, 0], "dtype=float64"),
+        (spaces.Box(0.0, 1.0, (2,), np.float32), ["0", "1"], "dtype=<U1"),
+        (spaces.Box(0.0, 1.0, (2,), np.float32), {"a": 1}, "{'a': 1}"),
     ],
 )
 def test_an_observation_other_than_declared_is_refused(space, value, received):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import numbers
 import weakref
@@ -12,8 +13,11 @@ import numpy as np
 from gymnasium import spaces
 
 from keras_dqn.envs.arguments import check_env
+from keras_dqn.envs.observations import Encoder
 from keras_dqn.envs.step import EnvFault
 from keras_dqn.envs.step import VectorEnvs
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class GymnasiumEnvs(VectorEnvs):
@@ -24,7 +28,8 @@ class GymnasiumEnvs(VectorEnvs):
 
     Observations: `Box` spaces of uint8 stay uint8, all other `Box` spaces become
     float32; `Discrete` becomes one-hot float32, `MultiBinary` float32. What the
-    environment returns must have the declared shape and dtype, and be finite.
+    environment returns must have the declared shape, be finite, and have the
+    declared dtype or be cast to it without loss; floats may be rounded.
     An environment that says both terminated and truncated is terminated.
 
     Args:
@@ -66,44 +71,40 @@ class GymnasiumEnvs(VectorEnvs):
 
     def _read_spaces(self):
         """Refuses what a DQN cannot act in, and sets shapes and dtypes."""
-        first = self._envs[0]
-        action_space, space = first.action_space, first.observation_space
+        action_space, space = _spaces(self._envs[0])
         for other in self._envs[1:]:
-            if (other.action_space, other.observation_space) != (action_space, space):
+            if _spaces(other) != (action_space, space):
                 raise ValueError(
                     "`env` must have the same spaces each time it is made. Received: "
-                    f"{(action_space, space)} and "
-                    f"{(other.action_space, other.observation_space)}"
+                    f"{(action_space, space)} and {_spaces(other)}"
                 )
         if not isinstance(action_space, spaces.Discrete):
             raise ValueError(
-                f"`env` must have a `Discrete` action space. Received: {self.env_id} "
-                f"with action_space={action_space}"
-            )
-        if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiBinary):
-            raise ValueError(
-                "`env` must have a `Box`, `Discrete` or `MultiBinary` observation "
-                f"space. Received: {self.env_id} with observation_space={space}"
+                "`env` must have a `Discrete` action space of `gymnasium.spaces`. "
+                "Number the actions that matter, and translate the numbers with "
+                "`gymnasium.wrappers.TransformAction`. Received: "
+                f"{self.env_id} with {action_space=!s}"
             )
         if action_space.n < 1:
             raise ValueError(
                 "`env` must have at least one action. Received: "
-                f"{self.env_id} with action_space={action_space}"
+                f"{self.env_id} with {action_space=!s}"
+            )
+        if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiBinary):
+            raise ValueError(
+                "`env` must have a `Box`, `Discrete` or `MultiBinary` observation "
+                "space of `gymnasium.spaces`. Make a `Box` of another one with "
+                "`lambda: gymnasium.wrappers.FlattenObservation(...)`. Received: "
+                f"{self.env_id} with observation_space={space}"
             )
         self.num_actions = int(action_space.n)
         self._first_action = int(action_space.start)
-        self.action_meanings = _action_meanings(first)
-        self._space = space
-        is_discrete = isinstance(space, spaces.Discrete)
-        shape = (space.n,) if is_discrete else space.shape
-        self.stored_shape = tuple(int(side) for side in shape)
-        self.observation_shape = self.stored_shape
-        keeps = isinstance(space, spaces.Box) and space.dtype == np.uint8
-        self.observation_dtype = np.dtype("uint8" if keeps else "float32")
-        self._shows_images = keeps and (
-            len(space.shape) == 2
-            or (len(space.shape) == 3 and space.shape[2] in (1, 3))
-        )
+        self.action_meanings = _action_meanings(self._envs[0])
+        encoder = Encoder(space)
+        self._encode = encoder.encode
+        self._shows_images = encoder.shows_images
+        self.stored_shape = self.observation_shape = encoder.shape
+        self.observation_dtype = encoder.dtype
 
     def _reset(self, seeds):
         return np.stack([self._restart(i, int(seed)) for i, seed in enumerate(seeds)])
@@ -149,10 +150,13 @@ class GymnasiumEnvs(VectorEnvs):
         """Returns the first observation of a new episode."""
         where = f"Environment {index} ({self.env_id}), reset"
         try:
-            observation, _ = self._envs[index].reset(seed=seed)
+            outcome = self._envs[index].reset(seed=seed)
         except Exception as error:
             raise _failure(where, error) from error
-        return self._encode(where, observation)
+        # An array of two numbers, as of the older Gym, would be taken apart, too.
+        if not isinstance(outcome, tuple) or len(outcome) != 2:
+            raise _wrong_outcome(where, "reset", "observation, info", outcome)
+        return self._encode(where, outcome[0])
 
     def _step(self, index, action):
         """Returns one environment's successor, reward and flags, all checked."""
@@ -160,9 +164,13 @@ class GymnasiumEnvs(VectorEnvs):
         where = f"Environment {index} ({self.env_id}), step {step} of its episode"
         try:
             outcome = self._envs[index].step(int(action))
-            observation, reward, terminated, truncated, _ = outcome
         except Exception as error:
             raise _failure(where, error) from error
+        try:
+            observation, reward, terminated, truncated, _ = outcome
+        except (TypeError, ValueError):
+            fields = "observation, reward, terminated, truncated, info"
+            raise _wrong_outcome(where, "step", fields, outcome) from None
         for name, flag in (("terminated", terminated), ("truncated", truncated)):
             if not isinstance(flag, bool | np.bool_):
                 raise EnvFault(
@@ -171,34 +179,19 @@ class GymnasiumEnvs(VectorEnvs):
         reward = _check_reward(where, reward)
         return self._encode(where, observation), reward, terminated, truncated
 
-    def _encode(self, where, observation):
-        """Returns the observation as stored, checked against what was declared."""
-        space = self._space
-        array = np.asarray(observation)
-        if isinstance(space, spaces.Discrete):
-            if array.shape != () or array.dtype.kind not in "iu":
-                _refuse_observation(where, observation, f"an integer in {space}")
-            position = int(array) - int(space.start)
-            if not 0 <= position < space.n:
-                _refuse_observation(where, observation, f"an integer in {space}")
-            one_hot = np.zeros(self.stored_shape, np.float32)
-            one_hot[position] = 1.0
-            return one_hot
-        if array.shape != space.shape or array.dtype != space.dtype:
-            rule = f"of shape {space.shape} and dtype {space.dtype}, as declared"
-            _refuse_observation(where, observation, rule)
-        with np.errstate(over="ignore"):
-            array = array.astype(self.observation_dtype)
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise EnvFault(
-                f"{where}: the observation must be finite in float32. "
-                f"Received: {observation!r}"
-            )
-        return array
-
 
 def _failure(where, error):
     return EnvFault(f"{where}: {type(error).__name__}: {error}")
+
+
+def _wrong_outcome(where, method, fields, outcome):
+    received = type(outcome).__name__
+    if isinstance(outcome, tuple):
+        received = f"{len(outcome)} values"
+    return EnvFault(
+        f"{where}: `{method}` must return `({fields})`. That of the older Gym returned "
+        f"less: the package `shimmy` has wrappers. Received: {received}"
+    )
 
 
 def _check_reward(where, reward):
@@ -207,21 +200,11 @@ def _check_reward(where, reward):
     number = reward[()] if is_scalar else reward
     if not isinstance(number, numbers.Real | np.bool_):
         raise EnvFault(f"{where}: `reward` must be a number. Received: {reward=}")
-    with np.errstate(over="ignore"):
-        value = np.float32(number)
-    if not np.isfinite(value):
+    if not -_LARGEST <= number <= _LARGEST:  # or NaN
         raise EnvFault(
             f"{where}: `reward` must be finite in float32. Received: {reward=}"
         )
-    return value
-
-
-def _refuse_observation(where, observation, rule):
-    array = np.asarray(observation)
-    received = f"shape={array.shape}, dtype={array.dtype}"
-    if array.shape == ():
-        received = repr(observation)
-    raise EnvFault(f"{where}: the observation must be {rule}. Received: {received}")
+    return np.float32(number)
 
 
 # The innermost environments that were made so far, by `id`, as long as they exist.
@@ -250,7 +233,26 @@ def _make(env, env_kwargs):
             f"too. Received: {env=}, which returned {made!r} before"
         )
     _MADE[id(innermost)] = innermost
+    _check_reset(made)
     return made
+
+
+def _check_reset(made):
+    """Refuses a `reset` that takes no seed, as of the older Gym."""
+    try:
+        inspect.signature(made.reset).bind(seed=0)
+    except TypeError as error:
+        raise ValueError(
+            "`env` must make environments with `def reset(self, *, seed=None, "
+            f"options=None)`. Received: {made!r}, whose `reset` {error}"
+        ) from None
+    except ValueError:  # written in C, it has no signature
+        pass
+
+
+def _spaces(env):
+    names = ("action_space", "observation_space")
+    return tuple(getattr(env, name, None) for name in names)
 
 
 def _env_id(env, made):

@@ -1,0 +1,93 @@
+"""What the observations of a Gymnasium environment become: float32 or uint8 arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from gymnasium import spaces
+
+from keras_dqn.envs.step import EnvFault
+
+
+class Encoder:
+    """Checks observations against their space, and makes one kind of array of them.
+
+    `Box` spaces of uint8 stay uint8, all other `Box` spaces become float32;
+    `Discrete` becomes one-hot float32, `MultiBinary` float32.
+
+    Args:
+        space: `Box`, `Discrete` or `MultiBinary`.
+
+    Attributes:
+        shape: Tuple, the shape of an encoded observation.
+        dtype: `np.dtype`, uint8 or float32.
+        shows_images: Bool, whether observations are uint8 images: `(height, width)`,
+            or with a last axis of 1 or 3 colors.
+    """
+
+    def __init__(self, space):
+        is_discrete = isinstance(space, spaces.Discrete)
+        shape = (space.n,) if is_discrete else space.shape
+        self.shape = tuple(int(side) for side in shape)
+        is_bytes = isinstance(space, spaces.Box) and space.dtype == np.uint8
+        self.dtype = np.dtype("uint8" if is_bytes else "float32")
+        is_color = len(self.shape) == 3 and self.shape[2] in (1, 3)
+        self.shows_images = is_bytes and (len(self.shape) == 2 or is_color)
+        self.encode = self._one_hot if is_discrete else self._array
+        self._space = space
+
+    def _one_hot(self, where, observation):
+        """Returns float32 `(n,)`."""
+        array = _as_array(observation)
+        position = -1
+        if array.shape == () and array.dtype.kind in "biuf" and np.isfinite(array):
+            if array == int(array):
+                position = int(array) - int(self._space.start)
+        if not 0 <= position < self._space.n:
+            _refuse(where, observation, f"an integer in {self._space}")
+        one_hot = np.zeros(self.shape, np.float32)
+        one_hot[position] = 1.0
+        return one_hot
+
+    def _array(self, where, observation):
+        """Returns a finite array of its own, of `shape` and `dtype`."""
+        array, space = _as_array(observation), self._space
+        if array.shape != space.shape or array.dtype != space.dtype:
+            self._check_castable(where, observation, array)
+        if array.dtype == self.dtype:
+            array = array.copy()
+        else:
+            with np.errstate(over="ignore"):  # found below
+                array = array.astype(self.dtype)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise EnvFault(
+                f"{where}: the observation must be finite in float32. "
+                f"Received: {observation!r}"
+            )
+        return array
+
+    def _check_castable(self, where, observation, array):
+        """Refuses another shape, and what would lose more than digits of a float."""
+        space = self._space
+        if array.shape == space.shape and array.dtype.kind in "biuf":
+            if space.dtype.kind == "f":
+                return
+            with np.errstate(invalid="ignore"):
+                if np.array_equal(array.astype(space.dtype), array):
+                    return
+        rule = f"of shape {space.shape} and dtype {space.dtype}, as declared"
+        _refuse(where, observation, f"{rule}, or be cast to it without loss")
+
+
+def _as_array(observation):
+    try:
+        return np.asarray(observation)
+    except ValueError:  # lists of unequal lengths
+        return np.array(None)
+
+
+def _refuse(where, observation, rule):
+    array = _as_array(observation)
+    received = f"shape={array.shape}, dtype={array.dtype}"
+    if array.shape == ():
+        received = repr(observation)
+    raise EnvFault(f"{where}: the observation must be {rule}. Received: {received}")
