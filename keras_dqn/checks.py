@@ -26,7 +26,7 @@ class ArgumentError(ValueError):
         hint: String, a sentence after the rule, or `""`.
     """
 
-    def __init__(self, name, rule, value, hint=""):
+    def __init__(self, name: str, rule: str, value: object, hint: str = "") -> None:
         received = f"Received: {name}={shown(value)}"
         super().__init__(f"`{name}` must be {rule}.{hint} {received}")
         self.rule = rule

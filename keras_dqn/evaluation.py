@@ -1,12 +1,20 @@
 """Playing whole games with a fixed policy, to say what an agent is worth."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_dqn import checks
 from keras_dqn.exploration import epsilon_greedy
+
+if TYPE_CHECKING:
+    from keras_dqn.envs.step import Episode
+    from keras_dqn.envs.step import VectorEnvs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,22 +34,22 @@ class Evaluation:
     env_id: str
 
     @property
-    def mean(self):
+    def mean(self) -> float:
         """Mean score."""
         return float(self.scores.mean())
 
     @property
-    def std(self):
+    def std(self) -> float:
         """Standard deviation of the scores between games (n - 1); 0 for one."""
         return float(self.scores.std(ddof=1)) if len(self.scores) > 1 else 0.0
 
     @property
-    def interval(self):
+    def interval(self) -> tuple[float, float]:
         """95 % interval of the mean score, by the normal approximation."""
         half = 1.96 * self.std / math.sqrt(len(self.scores))
         return self.mean - half, self.mean + half
 
-    def __str__(self):
+    def __str__(self) -> str:
         low, high = self.interval
         return (
             f"{self.env_id}: mean score {self.mean:.2f} over {len(self.scores)} "
@@ -51,7 +59,14 @@ class Evaluation:
         )
 
 
-def evaluate(q_values, envs, episodes, epsilon, seed, stop=None):
+def evaluate(
+    q_values: Callable[[np.ndarray], np.ndarray],
+    envs: VectorEnvs,
+    episodes: int,
+    epsilon: float,
+    seed: int | tuple[int, ...],
+    stop: Callable[[], bool] | None = None,
+) -> Evaluation | None:
     """Plays `episodes` episodes and returns their scores.
 
     Every environment plays its share from start to end, however long that
@@ -87,7 +102,7 @@ def evaluate(q_values, envs, episodes, epsilon, seed, stop=None):
         episodes // envs.num_envs + (i < episodes % envs.num_envs)
         for i in range(envs.num_envs)
     ]
-    played = [[] for _ in shares]
+    played: list[list[Episode]] = [[] for _ in shares]
     observations = envs.reset(seed=int(streams[1].generate_state(1)[0] >> 1))
     while any(len(games) < share for games, share in zip(played, shares, strict=True)):
         if stop is not None and stop():

@@ -7,7 +7,9 @@ import numpy as np
 from keras_dqn import checks
 
 
-def epsilon_greedy(q_values, epsilon, rng):
+def epsilon_greedy(
+    q_values: np.ndarray, epsilon: float, rng: np.random.Generator
+) -> np.ndarray:
     """Returns one action for each environment.
 
     Each environment decides on its own: with probability `epsilon` it takes an

@@ -79,12 +79,12 @@ class Progress:
     reward_abs_max: float = 0.0
 
     @property
-    def env_steps_per_second(self):
+    def env_steps_per_second(self) -> float:
         """Agent steps per second of sampling and training (not frames)."""
         return (self.env_steps_done - self.env_steps) / max(self.seconds, 1e-9)
 
 
-def q_warning(progress, gamma):
+def q_warning(progress: Progress, gamma: float) -> str | None:
     """Says it if Q-values are far beyond what the rewards allow.
 
     No return is larger than `r_max / (1 - gamma)` if no reward is larger than

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import numbers
+from typing import Any
 
 from keras_dqn import checks
 
@@ -41,7 +42,7 @@ class PiecewiseSchedule:
     endpoints: tuple[tuple[float, float], ...]
     outside_value: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         outside_value = checks.number("outside_value", self.outside_value)
         try:
             points = tuple(
@@ -56,7 +57,7 @@ class PiecewiseSchedule:
         object.__setattr__(self, "endpoints", points)
         object.__setattr__(self, "outside_value", outside_value)
 
-    def __call__(self, x):
+    def __call__(self, x: float) -> float:
         """Returns the value at `x`, a float.
 
         Args:
@@ -71,7 +72,7 @@ class PiecewiseSchedule:
         return self.outside_value
 
 
-def checked_endpoints(name, value):
+def checked_endpoints(name: str, value: Any) -> tuple[tuple[int, float], ...]:
     """Returns the points of a schedule of probabilities, as tuples.
 
     Args:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import gymnasium as _gymnasium
 
@@ -28,7 +30,12 @@ __all__ = [
 ]
 
 
-def make_envs(env, num_envs=1, seed=None, **options):
+def make_envs(
+    env: str | Callable[..., _gymnasium.Env],
+    num_envs: int = 1,
+    seed: int | None = None,
+    **options: Any,
+) -> VectorEnvs:
     """Makes `num_envs` copies of an Atari game or of a Gymnasium environment.
 
     Args:
@@ -54,7 +61,8 @@ def make_envs(env, num_envs=1, seed=None, **options):
     ...     observations = envs.reset()
     ...     step = envs.step([0] * 8)
     """
-    chosen, other = AtariEnvs, GymnasiumEnvs
+    chosen: Any = AtariEnvs
+    other: Any = GymnasiumEnvs
     if not is_atari(env):
         chosen, other = other, chosen
     for name, value in options.items():
@@ -63,7 +71,12 @@ def make_envs(env, num_envs=1, seed=None, **options):
     return chosen(env, num_envs, seed, **options)
 
 
-def make_evaluation_envs(env, num_envs=1, seed=None, **options):
+def make_evaluation_envs(
+    env: str | Callable[..., _gymnasium.Env] | VectorEnvs,
+    num_envs: int = 1,
+    seed: int | None = None,
+    **options: Any,
+) -> VectorEnvs:
     """Makes environments that play whole games, to tell how good an agent is.
 
     Atari games are played with `life_loss="ignore"`, unless it is given: a lost
@@ -82,15 +95,13 @@ def make_evaluation_envs(env, num_envs=1, seed=None, **options):
     Raises:
         TypeError, ValueError: As `make_envs`.
     """
-    own = {}
-    if isinstance(env, VectorEnvs):
-        env, own = env.recipe
-    if is_atari(env):
+    game, own = env.recipe if isinstance(env, VectorEnvs) else (env, {})
+    if is_atari(game):
         own = {**own, "life_loss": "ignore"}
-    return make_envs(env, num_envs, seed, **{**own, **options})
+    return make_envs(game, num_envs, seed, **{**own, **options})
 
 
-def is_atari(env):
+def is_atari(env: object) -> bool:
     """Returns whether `make_envs` takes `env` for the id of an Atari game."""
     return isinstance(env, str) and not _is_gymnasium_id(env)
 

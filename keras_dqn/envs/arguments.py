@@ -8,7 +8,7 @@ from keras_dqn import checks
 from keras_dqn.envs.step import VectorEnvs
 
 
-def check_envs(envs):
+def check_envs(envs: object) -> None:
     """Refuses what are no open `VectorEnvs`.
 
     Raises:
@@ -21,7 +21,7 @@ def check_envs(envs):
     envs.check_open()
 
 
-def check_env(env):
+def check_env(env: object) -> None:
     """Refuses what `make_envs` can make no environments of.
 
     Raises:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -25,7 +26,7 @@ _FRAME_SIDE = 84
 # ALE counts frames in a C int. Its own limit is put out of reach (see `_recv`).
 _MOST_FRAMES = 2**30
 
-_CHECKS = {
+_CHECKS: dict[str, Any] = {
     "repeat_action_probability": checks.probability,
     "life_loss": functools.partial(checks.choice, choices=LIFE_LOSS),
     "noop_max": functools.partial(checks.integer, minimum=0, maximum=_MOST_FRAMES),
@@ -101,20 +102,20 @@ class AtariEnvs(VectorEnvs):
 
     def __init__(
         self,
-        env,
-        num_envs=1,
-        seed=None,
+        env: str,
+        num_envs: int = 1,
+        seed: int | None = None,
         *,
-        repeat_action_probability=None,
-        life_loss="terminal",
-        noop_max=30,
-        clip_rewards=True,
-        frame_skip=4,
-        max_episode_frames=108_000,
-        full_action_space=False,
-        fire_reset=True,
-        num_threads=0,
-    ):
+        repeat_action_probability: float | None = None,
+        life_loss: str = "terminal",
+        noop_max: int = 30,
+        clip_rewards: bool = True,
+        frame_skip: int = 4,
+        max_episode_frames: int = 108_000,
+        full_action_space: bool = False,
+        fire_reset: bool = True,
+        num_threads: int = 0,
+    ) -> None:
         super().__init__(num_envs, seed)
         name, rom_path, ale_version = _find_game(env)
         if repeat_action_probability is None:
@@ -229,7 +230,7 @@ def _episode_starts(info):
     return info["frame_number"] - info["episode_frame_number"]
 
 
-def is_made_by_ale(spec):
+def is_made_by_ale(spec: Any) -> bool:
     """Whether a Gymnasium `EnvSpec` is one of ALE's."""
     return str(spec.entry_point).startswith("ale_py")
 

@@ -7,6 +7,8 @@ import inspect
 import json
 import numbers
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -46,7 +48,14 @@ class GymnasiumEnvs(VectorEnvs):
         TypeError: If `env` is neither, or does not return a `gymnasium.Env`.
     """
 
-    def __init__(self, env, num_envs=1, seed=None, *, env_kwargs=None):
+    def __init__(
+        self,
+        env: str | Callable[..., gymnasium.Env],
+        num_envs: int = 1,
+        seed: int | None = None,
+        *,
+        env_kwargs: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(num_envs, seed)
         if env_kwargs is not None and not isinstance(env_kwargs, dict):
             raise TypeError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 
 from keras_dqn import checks
 
@@ -43,7 +44,9 @@ class AtariName:
     repeat_action_probability: float
 
 
-def parse_atari_name(name, roms, other_ids=()):
+def parse_atari_name(
+    name: str, roms: Iterable[str], other_ids: Iterable[str] = ()
+) -> AtariName:
     """Finds the game that `name` means.
 
     Args:
@@ -65,7 +68,7 @@ def parse_atari_name(name, roms, other_ids=()):
     match = _ID.fullmatch(name)
     by_key = {rom.replace("_", ""): rom for rom in roms}
     key = match["game"].lower().replace("_", "") if match else None
-    if key not in by_key:
+    if match is None or key not in by_key:
         titles = [_title(rom) for rom in by_key.values()]
         word = match["game"] if match else name
         hint = checks.did_you_mean(word, [*titles, *other_ids], count=3)

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
+from typing import Self
 
 import numpy as np
 
@@ -84,7 +87,7 @@ class Step:
     episodes: tuple[Episode, ...]
 
 
-def game_seeds(seed, num_envs):
+def game_seeds(seed: int | None, num_envs: int) -> np.ndarray:
     """Derives one seed per game from the seed of a run.
 
     Consecutive seeds (`seed + i`) would make run 1 repeat all but one of the
@@ -135,10 +138,10 @@ class VectorEnvs(abc.ABC):
     observation_dtype: np.dtype
     stored_shape: tuple[int, ...]
     frame_stack: int = 0
-    options: dict[str, object]
-    recipe: tuple[object, dict[str, object]]
+    options: dict[str, Any]
+    recipe: tuple[Any, dict[str, Any]]
 
-    def __init__(self, num_envs, seed):
+    def __init__(self, num_envs: int, seed: int | None) -> None:
         self.num_envs = checks.integer("num_envs", num_envs, minimum=1)
         if seed is not None:
             seed = checks.integer("seed", seed, minimum=0)
@@ -149,7 +152,7 @@ class VectorEnvs(abc.ABC):
         self._lengths = np.zeros(self.num_envs, np.int64)
         self._frames = None
 
-    def reset(self, seed=None):
+    def reset(self, seed: int | None = None) -> np.ndarray:
         """Starts every game anew; a used object is then as good as a fresh one.
 
         Args:
@@ -171,7 +174,7 @@ class VectorEnvs(abc.ABC):
         self._state = "ready"
         return observations
 
-    def send(self, actions):
+    def send(self, actions: np.ndarray | Sequence[Any]) -> None:
         """Hands over one action per environment and returns at once.
 
         Args:
@@ -189,7 +192,7 @@ class VectorEnvs(abc.ABC):
         self._send(actions)
         self._state = "sent"
 
-    def recv(self):
+    def recv(self) -> Step:
         """Waits for the outcome of the actions that were sent.
 
         After an error the environments must be `reset` before they go on.
@@ -209,25 +212,25 @@ class VectorEnvs(abc.ABC):
         self._state = "ready"
         return step
 
-    def step(self, actions):
+    def step(self, actions: np.ndarray | Sequence[Any]) -> Step:
         """`send` followed by `recv`. See both."""
         self.send(actions)
         return self.recv()
 
-    def close(self):
+    def close(self) -> None:
         """Ends the games and frees what they hold. A second call does nothing."""
         if self._state != "closed":
             self._state = "closed"
             self._call(self._close)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.check_open()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.env_id} x {self.num_envs}>"
 
     @abc.abstractmethod
@@ -280,7 +283,7 @@ class VectorEnvs(abc.ABC):
         finally:
             self.calls += 1
 
-    def check_open(self):
+    def check_open(self) -> None:
         """Raises a `RuntimeError` if they are closed."""
         if self._state == "closed":
             raise RuntimeError(f"{self!r} is closed. Make a new one.")

@@ -1,11 +1,13 @@
 """Takes the replay that an agent is given, or says what to give instead."""
 
+from __future__ import annotations
+
 from keras_dqn import checks
 from keras_dqn.replay.base import Replay
 from keras_dqn.replay.prioritized import PrioritizedReplay
 
 
-def as_replay(replay):
+def as_replay(replay: object) -> Replay:
     """Returns `replay`; for `None`, a prioritized one of 2**14 transitions.
 
     Raises:

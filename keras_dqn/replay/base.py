@@ -1,9 +1,16 @@
 """What uniform and prioritized replay share: everything but the probabilities."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_dqn import checks
 from keras_dqn.replay import mirror
@@ -47,14 +54,21 @@ class Replay:
         ValueError: If an argument is out of range.
     """
 
-    def __init__(self, capacity, *, gamma=0.99, n_steps=1):
+    def __init__(self, capacity: int, *, gamma: float = 0.99, n_steps: int = 1) -> None:
         self.capacity = checks.integer("capacity", capacity, minimum=1)
         self.gamma = checks.probability("gamma", gamma)
         self.n_steps = checks.integer("n_steps", n_steps, minimum=1)
-        self._spec = None
-        self._store = None
+        self._spec: dict[str, Any] | None = None
+        self._store: TransitionStore | None = None
 
-    def build(self, *, num_envs, stored_shape, dtype, frame_stack=0):
+    def build(
+        self,
+        *,
+        num_envs: int,
+        stored_shape: Sequence[int],
+        dtype: npt.DTypeLike,
+        frame_stack: int = 0,
+    ) -> None:
         """Allocates the storage. A second call with the same arguments does nothing.
 
         Args:
@@ -85,7 +99,7 @@ class Replay:
                 f"built again with other arguments. Received: {spec}"
             )
 
-    def start(self, observations):
+    def start(self, observations: np.ndarray) -> None:
         """Stores the first observations after a reset.
 
         Episodes that were running are truncated: their last transitions keep their
@@ -100,7 +114,7 @@ class Replay:
         """
         self._built_store().start(observations)
 
-    def add(self, actions, step):
+    def add(self, actions: np.ndarray | Sequence[Any], step: Any) -> None:
         """Stores one step of all environments. If it raises, nothing is stored.
 
         Args:
@@ -118,7 +132,9 @@ class Replay:
         store.add(actions, step)
         self._added(store.ring.time - 1)
 
-    def attach_frames(self, make_copy):
+    def attach_frames(
+        self, make_copy: Callable[[int, tuple[int, ...], np.dtype], Any] | None
+    ) -> Any:
         """Keeps a second copy of all frames up to date, such as on an accelerator.
 
         Every frame is sent there once, when it is stored. The replay keeps its own
@@ -143,12 +159,20 @@ class Replay:
         return copy
 
     @property
-    def attached_frames(self):
+    def attached_frames(self) -> Any:
         """The copy that the last `attach_frames` made, or `None`."""
         attached = self._built_store().ring.mirror
         return None if attached is None else attached.copy
 
-    def sample(self, batch_size, rng, *, beta=1.0, batches=None, frames="stacks"):
+    def sample(
+        self,
+        batch_size: int,
+        rng: np.random.Generator,
+        *,
+        beta: float = 1.0,
+        batches: int | None = None,
+        frames: str = "stacks",
+    ) -> Sample:
         """Samples transitions, independently and with replacement.
 
         A transition can be sampled once its n-step return is known, that is
@@ -174,6 +198,7 @@ class Replay:
                 sampled yet.
         """
         store = self._built_store()
+        shape: tuple[int, ...]
         shape = (checks.integer("batch_size", batch_size, minimum=1),)
         if batches is not None:
             shape = (checks.integer("batches", batches, minimum=1), *shape)
@@ -204,36 +229,45 @@ class Replay:
                 batch[name] = array.reshape(*shape, *array.shape[1:])
         return Sample(batch=batch, ids=ids.reshape(shape))
 
-    def update_priorities(self, ids, td_errors):
+    def update_priorities(
+        self, ids: np.ndarray | Sequence[Any], td_errors: np.ndarray | Sequence[Any]
+    ) -> None:
         """Sets the priorities of sampled transitions. Uniform replay ignores it."""
 
     @property
-    def size(self):
+    def size(self) -> int:
         """The number of transitions stored."""
         return 0 if self._store is None else self._store.size
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.size
 
     @property
-    def is_full(self):
+    def is_full(self) -> bool:
         """Whether the next transition overwrites the oldest one."""
         return self.size == self.capacity
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes allocated. Parts not written yet are counted but use no memory."""
         if self._store is None:
             return 0
         return self._store.nbytes + self._priorities_nbytes()
 
-    def nbytes_when_full(self, *, num_envs, stored_shape, dtype, frame_stack=0):
+    def nbytes_when_full(
+        self,
+        *,
+        num_envs: int,
+        stored_shape: Sequence[int],
+        dtype: npt.DTypeLike,
+        frame_stack: int = 0,
+    ) -> int:
         """Returns about how many bytes a replay built with these arguments needs."""
         spec = self._checked_spec(num_envs, stored_shape, dtype, frame_stack)
         priorities = self.capacity * self._priority_nbytes_each
         return priorities + TransitionStore.nbytes_when_full(self.capacity, **spec)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """Returns the full state as NumPy arrays by name, for an exact resume.
 
         Slots that were never filled are left out. `frames` is a view of the replay's
@@ -241,7 +275,7 @@ class Replay:
         """
         return {**self._built_store().state_dict(), **self._priorities_state()}
 
-    def state_spec(self):
+    def state_spec(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
         """Returns which arrays a state of this replay may have.
 
         Returns:
@@ -250,7 +284,7 @@ class Replay:
         """
         return {**self._built_store().state_spec(), **self._priorities_spec()}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state that `state_dict` returned.
 
         The replay must have been built with the same arguments.
@@ -269,7 +303,7 @@ class Replay:
         store.load_state_dict(state)
         self._load_priorities(state)
 
-    def check_valid(self):
+    def check_valid(self) -> None:
         """Raises `ValueError`, with the reason, if the replay's state is invalid."""
         self._check_state(self.state_dict())
 

@@ -1,8 +1,14 @@
 """What the replay asks of the values it is given, and how it complains."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_dqn import checks
 
@@ -10,7 +16,9 @@ MAX_ACTION = 2**31 - 1  # they are kept as int32
 MAX_FRAME_STACK = 255  # ages within a stack are kept as bytes
 
 
-def check_observations(name, value, shape, dtype):
+def check_observations(
+    name: str, value: object, shape: tuple[int, ...], dtype: np.dtype
+) -> None:
     """Raises `ValueError` unless `value` is an array of this shape and dtype."""
     if not isinstance(value, np.ndarray):
         raise ValueError(
@@ -24,7 +32,9 @@ def check_observations(name, value, shape, dtype):
         )
 
 
-def checked_spec(num_envs, stored_shape, dtype, frame_stack):
+def checked_spec(
+    num_envs: int, stored_shape: Sequence[int], dtype: npt.DTypeLike, frame_stack: int
+) -> dict[str, Any]:
     """Returns the arguments of `build`, normalized; raises `ValueError`."""
     shape = tuple(stored_shape)
     for length in shape:
@@ -48,34 +58,34 @@ def checked_spec(num_envs, stored_shape, dtype, frame_stack):
     }
 
 
-def checked_actions(actions, num_envs):
+def checked_actions(actions: np.ndarray | Sequence[Any], num_envs: int) -> np.ndarray:
     """Returns `actions` as an array that fits into int32; raises `ValueError`."""
-    actions = _checked_vector("actions", actions, num_envs, "iu", "integers")
-    numbers = actions.tolist()
+    checked = _checked_vector("actions", actions, num_envs, "iu", "integers")
+    numbers = checked.tolist()
     if min(numbers) < 0 or max(numbers) > MAX_ACTION:
         raise ValueError(
-            f"`actions` must be from 0 to 2**31 - 1. Received: actions={actions}"
+            f"`actions` must be from 0 to 2**31 - 1. Received: actions={checked}"
         )
-    return actions
+    return checked
 
 
-def checked_rewards(rewards, num_envs):
+def checked_rewards(rewards: np.ndarray | Sequence[Any], num_envs: int) -> np.ndarray:
     """Returns `rewards` as float32; raises `ValueError` if one is not finite."""
     name = "training_rewards"
-    rewards = _checked_vector(name, rewards, num_envs, "biuf", "numbers")
-    if rewards.dtype != np.float32:
+    checked = _checked_vector(name, rewards, num_envs, "biuf", "numbers")
+    if checked.dtype != np.float32:
         with np.errstate(over="ignore"):  # too large a number becomes inf
-            rewards = rewards.astype(np.float32)
-    if not all(map(math.isfinite, rewards.tolist())):
-        env = np.flatnonzero(~np.isfinite(rewards))[0]
+            checked = checked.astype(np.float32)
+    if not all(map(math.isfinite, checked.tolist())):
+        env = np.flatnonzero(~np.isfinite(checked))[0]
         raise ValueError(
             f"`{name}` must be finite, as float32. "
-            f"Received: {rewards[env]} from environment {env}"
+            f"Received: {checked[env]} from environment {env}"
         )
-    return rewards
+    return checked
 
 
-def checked_ends(step, num_envs):
+def checked_ends(step: Any, num_envs: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns `step`'s `terminated` and `restarted`; raises `ValueError`."""
     terminated, truncated, restarted = (
         _checked_vector(name, getattr(step, name), num_envs, "b", "booleans")
@@ -108,7 +118,9 @@ def _checked_vector(name, value, length, kinds, what):
     return value
 
 
-def check_state_array(state, name, shape, dtype):
+def check_state_array(
+    state: Mapping[str, Any], name: str, shape: tuple[int, ...], dtype: npt.DTypeLike
+) -> None:
     """Raises `ValueError` unless `state[name]` is such an array."""
     if name not in state:
         raise ValueError(f"The state must contain `{name}`. It does not.")
@@ -126,7 +138,7 @@ def check_state_array(state, name, shape, dtype):
         )
 
 
-def check_state_equals(state, name, value):
+def check_state_equals(state: Mapping[str, Any], name: str, value: np.ndarray) -> None:
     """Raises `ValueError` unless `state[name]` is this scalar array."""
     check_state_array(state, name, (), value.dtype)
     if state[name] != value:

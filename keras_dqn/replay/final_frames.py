@@ -5,10 +5,15 @@ episode. The last frame of the episode that ended is kept here until its transit
 is overwritten.
 """
 
+from __future__ import annotations
+
 import math
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_dqn.replay import checks
 
@@ -21,32 +26,32 @@ class FinalFrames:
         dtype: The frames' dtype.
     """
 
-    def __init__(self, frame_shape, dtype):
+    def __init__(self, frame_shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
         self._frame_shape = frame_shape
         self._dtype = np.dtype(dtype)
-        self._compressed = {}
+        self._compressed: dict[int, bytes] = {}
         self.nbytes = 0  # updated at each change: summing them up would be slow
 
-    def put(self, slot, frame):
+    def put(self, slot: int, frame: np.ndarray) -> None:
         """Stores a frame."""
         compressed = zlib.compress(frame.tobytes(), level=1)
         self._compressed[slot] = compressed
         self.nbytes += len(compressed)
 
-    def drop(self, slot):
+    def drop(self, slot: int) -> None:
         """Removes the frame of a slot that has one."""
         self.nbytes -= len(self._compressed.pop(slot))
 
-    def get(self, slot):
+    def get(self, slot: int) -> np.ndarray:
         """Returns a frame, read-only."""
         frame = zlib.decompress(self._compressed[slot])
         return np.frombuffer(frame, self._dtype).reshape(self._frame_shape)
 
-    def slots(self):
+    def slots(self) -> list[int]:
         """Returns the slots that have a frame, in ascending order."""
         return sorted(self._compressed)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """Returns everything as arrays by name."""
         slots = self.slots()
         compressed = [self._compressed[slot] for slot in slots]
@@ -56,7 +61,7 @@ class FinalFrames:
             "final_bytes": np.frombuffer(b"".join(compressed), np.uint8),
         }
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Restores a state that `check_state` has checked."""
         stops = np.cumsum(state["final_sizes"])
         parts = np.split(np.asarray(state["final_bytes"]), stops[:-1])
@@ -66,7 +71,7 @@ class FinalFrames:
         }
         self.nbytes = len(state["final_bytes"])
 
-    def check_state(self, state):
+    def check_state(self, state: Mapping[str, Any]) -> None:
         """Raises `ValueError` unless there is a good frame for each slot `ended`."""
         ends = np.flatnonzero(state["ended"])
         checks.check_state_array(state, "final_slots", (len(ends),), np.int64)

@@ -14,9 +14,15 @@ row is the next episode's first; the frame that the action did lead to is kept
 beside the ring, compressed, since few transitions have one.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_dqn.replay import checks
 from keras_dqn.replay.final_frames import FinalFrames
@@ -39,7 +45,14 @@ class FrameRing:
             not stacks, and each is kept as one item.
     """
 
-    def __init__(self, steps, num_envs, stored_shape, dtype, frame_stack):
+    def __init__(
+        self,
+        steps: int,
+        num_envs: int,
+        stored_shape: tuple[int, ...],
+        dtype: npt.DTypeLike,
+        frame_stack: int,
+    ) -> None:
         self.steps = steps
         self.num_envs = num_envs
         self.capacity = steps * num_envs
@@ -57,7 +70,9 @@ class FrameRing:
             (num_envs, self.columns + self.depth, *self.frame_shape), dtype
         )
         self.frames = self._rows[:, : self.columns]
-        self._windows = {}  # by length: all windows of so many frames, as a view
+        self._windows: dict[
+            int, np.ndarray
+        ] = {}  # by length: all windows of so many frames, as a view
 
         self.time = 0  # of the next step
         self.is_started = False
@@ -67,16 +82,22 @@ class FrameRing:
         # Whether the ring's next frame belongs to another episode.
         self.ended = np.zeros(self.capacity, np.bool_)  # by slot
         self.finals = FinalFrames(self.frame_shape, self.dtype)  # of the ended slots
-        self.mirror = None  # a `Mirror` is told of every frame
+        self.mirror: Any = None  # a `Mirror` is told of every frame
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes held, pages that are not written yet included."""
         flags = self.ages.nbytes + self.ended.nbytes
         return self._rows.nbytes + flags + self.finals.nbytes
 
     @staticmethod
-    def nbytes_when_full(steps, num_envs, stored_shape, dtype, frame_stack):
+    def nbytes_when_full(
+        steps: int,
+        num_envs: int,
+        stored_shape: tuple[int, ...],
+        dtype: npt.DTypeLike,
+        frame_stack: int,
+    ) -> int:
         """Returns the bytes that a full ring will hold, without making one."""
         depth = max(frame_stack, 1)
         frame_shape = stored_shape[1:] if frame_stack else stored_shape
@@ -88,7 +109,7 @@ class FrameRing:
         final_frames = steps * num_envs // 20 * (frame_nbytes // 8 + 200)
         return frames + flags + final_frames
 
-    def check_start(self, observations, envs):
+    def check_start(self, observations: np.ndarray, envs: Iterable[int]) -> None:
         """Raises `ValueError` unless the first stacks of `envs` are zero-padded."""
         for env in envs if self.frame_stack else ():
             if observations[env, :-1].any():
@@ -98,7 +119,12 @@ class FrameRing:
                     f"frames, from environment {env}"
                 )
 
-    def check_step(self, observations, final_observations, restarted):
+    def check_step(
+        self,
+        observations: np.ndarray,
+        final_observations: np.ndarray,
+        restarted: np.ndarray,
+    ) -> None:
         """Raises `ValueError` unless the stacks continue those before them."""
         self.check_start(observations, restarted.nonzero()[0])
         if self.frame_stack < 2:
@@ -116,7 +142,7 @@ class FrameRing:
                 f"frame, from environment {np.flatnonzero(differs)[0]}"
             )
 
-    def start(self, observations):
+    def start(self, observations: np.ndarray) -> None:
         """Begins an episode in every environment; cuts those that were running."""
         if self.time:
             slots = self.slots(self.time - 1)
@@ -127,7 +153,12 @@ class FrameRing:
         self.is_started = True
         self._write_newest(observations)
 
-    def push(self, observations, final_observations, restarted):
+    def push(
+        self,
+        observations: np.ndarray,
+        final_observations: np.ndarray,
+        restarted: np.ndarray,
+    ) -> None:
         """Stores what one step led to: the next frames, and where episodes ended."""
         slots = self.slots(self.time)
         if any(self.ended[slots].tolist()):
@@ -144,7 +175,7 @@ class FrameRing:
         self.time += 1
         self._write_newest(observations)
 
-    def gather(self, transitions, first, last):
+    def gather(self, transitions: np.ndarray, first: int, last: int) -> np.ndarray:
         """Copies out windows of frames, as the episodes went.
 
         Args:
@@ -170,7 +201,7 @@ class FrameRing:
                 windows[i, -1] = self.finals.get(int(slots[i]))
         return windows
 
-    def slots(self, time):
+    def slots(self, time: int) -> slice:
         """The slots of all environments at this time, a slice."""
         first = time % self.steps * self.num_envs
         return slice(first, first + self.num_envs)
@@ -211,7 +242,7 @@ class FrameRing:
         if self.mirror is not None:
             self.mirror.write(column)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """Returns everything as arrays by name. `frames` is a view, not a copy."""
         used = min(self.time, self.steps) * self.num_envs
         written = min(self.time + 1, self.columns) if self.is_started else 0
@@ -225,7 +256,7 @@ class FrameRing:
             **self.finals.state_dict(),
         }
 
-    def state_spec(self):
+    def state_spec(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
         """Returns `(dtype, shape)` by name: what a state is of, and at most how long.
 
         Known before a state is read, so that no file says how much memory it takes.
@@ -246,7 +277,7 @@ class FrameRing:
             "final_bytes": (np.uint8, (final_nbytes,)),
         }
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes over a state which `check_state` has found good."""
         frames = state["frames"]
         target = self.frames[:, : frames.shape[1]]
@@ -265,7 +296,7 @@ class FrameRing:
         if self.mirror is not None:
             self.mirror.write_all()
 
-    def check_state(self, state):
+    def check_state(self, state: Mapping[str, Any]) -> None:
         """Raises `ValueError` if `state` is not one that this ring can be in."""
         checks.check_state_array(state, "time", (), np.int64)
         checks.check_state_array(state, "is_started", (), np.bool_)

@@ -11,9 +11,17 @@ The ring on the host stays the truth: checkpoints are made of it, and the copy c
 be made of it again at any time. Numbers hold until the next step is added.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from keras_dqn.replay.frames import FrameRing
 
 
 class HostFrames:
@@ -25,11 +33,13 @@ class HostFrames:
         dtype: The frames' dtype.
     """
 
-    def __init__(self, rows, frame_shape, dtype):
+    def __init__(
+        self, rows: int, frame_shape: tuple[int, ...], dtype: npt.DTypeLike
+    ) -> None:
         self._frames = np.zeros((rows, *frame_shape), dtype)
         self._finals = np.zeros((1, *frame_shape), dtype)
 
-    def write(self, rows, frames):
+    def write(self, rows: np.ndarray, frames: np.ndarray) -> None:
         """Takes frames of the ring.
 
         Args:
@@ -38,7 +48,7 @@ class HostFrames:
         """
         self._frames[rows] = frames
 
-    def write_final(self, row, frame):
+    def write_final(self, row: int, frame: np.ndarray) -> None:
         """Takes a final frame.
 
         Args:
@@ -47,13 +57,13 @@ class HostFrames:
         """
         self._finals[row] = frame
 
-    def grow_finals(self, rows):
+    def grow_finals(self, rows: int) -> None:
         """Makes the table of final frames `rows` long; what is in it stays."""
         finals = np.zeros((rows, *self._finals.shape[1:]), self._finals.dtype)
         finals[: len(self._finals)] = self._finals
         self._finals = finals
 
-    def gather(self, numbers):
+    def gather(self, numbers: np.ndarray) -> np.ndarray:
         """Returns the frames with these numbers.
 
         Args:
@@ -78,7 +88,7 @@ class Mirror:
         copy: `HostFrames`, or a learner's `DeviceFrames`, of `rows_of(ring)` rows.
     """
 
-    def __init__(self, ring, copy):
+    def __init__(self, ring: FrameRing, copy: Any) -> None:
         self._ring = ring
         self.copy = copy
         self._zero_row = rows_of(ring) - 1
@@ -87,7 +97,7 @@ class Mirror:
         self._table_rows = 0
         self.write_all()
 
-    def write_all(self):
+    def write_all(self) -> None:
         """Writes all that the ring holds, after it was loaded."""
         ring = self._ring
         self._free_rows = list(range(self._table_rows))[::-1]
@@ -96,11 +106,11 @@ class Mirror:
         for slot in ring.finals.slots():
             self.put_final(slot, ring.finals.get(slot))
 
-    def write(self, column):
+    def write(self, column: int) -> None:
         """Writes a column of the ring: the newest frame of every environment."""
         self.copy.write(self._first_rows + column, self._ring.frames[:, column])
 
-    def put_final(self, slot, frame):
+    def put_final(self, slot: int, frame: np.ndarray) -> None:
         """Writes the frame with which the transition in this slot ended."""
         if not self._free_rows:
             rows = max(64, 2 * self._table_rows)
@@ -111,11 +121,11 @@ class Mirror:
         self._final_rows[slot] = row
         self.copy.write_final(row, frame)
 
-    def drop_final(self, slot):
+    def drop_final(self, slot: int) -> None:
         """The transition in this slot, which had ended, is overwritten."""
         self._free_rows.append(int(self._final_rows[slot]))
 
-    def numbers(self, transitions, first, last):
+    def numbers(self, transitions: np.ndarray, first: int, last: int) -> np.ndarray:
         """Returns the numbers of the frames that `FrameRing.gather` would copy.
 
         Args:
@@ -140,7 +150,7 @@ class Mirror:
         return numbers
 
 
-def rows_of(ring):
+def rows_of(ring: FrameRing) -> int:
     """Returns the rows that a copy needs: all frames of the ring, and the zeros."""
     rows = ring.num_envs * ring.columns + 1
     if rows > np.iinfo(np.int32).max // 2:
@@ -151,6 +161,6 @@ def rows_of(ring):
     return rows
 
 
-def nbytes_of(ring):
+def nbytes_of(ring: FrameRing) -> int:
     """Returns the bytes of the copy, but for its table of final frames."""
     return rows_of(ring) * math.prod(ring.frame_shape) * ring.dtype.itemsize

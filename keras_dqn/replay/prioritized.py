@@ -13,6 +13,11 @@ which is at most 1. `N` and the sum cancel, so only the sum and the minimum of
 `p^alpha` are needed. `PriorityTree` keeps both.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from keras_dqn import checks
@@ -50,24 +55,28 @@ class PrioritizedReplay(Replay):
           (proportional variant) and 3.4 (weights).
     """
 
+    tree: PriorityTree
+
     def __init__(
         self,
-        capacity,
+        capacity: int,
         *,
-        alpha=0.6,
-        priority_epsilon=1e-6,
-        gamma=0.99,
-        n_steps=1,
-    ):
+        alpha: float = 0.6,
+        priority_epsilon: float = 1e-6,
+        gamma: float = 0.99,
+        n_steps: int = 1,
+    ) -> None:
         super().__init__(capacity, gamma=gamma, n_steps=n_steps)
         self.alpha = checks.probability("alpha", alpha)
         self.priority_epsilon = checks.number(
             "priority_epsilon", priority_epsilon, above=0.0
         )
         self.max_priority = 1.0
-        self.tree = None
+        self.tree = None  # type: ignore[assignment]
 
-    def update_priorities(self, ids, td_errors):
+    def update_priorities(
+        self, ids: np.ndarray | Sequence[Any], td_errors: np.ndarray | Sequence[Any]
+    ) -> None:
         """Sets the priorities of sampled transitions.
 
         If a transition occurs more than once, its last TD error is used. Transitions
@@ -82,24 +91,24 @@ class PrioritizedReplay(Replay):
                 transition has had one of the ids. Then nothing changes.
         """
         store = self._built_store()
-        ids, td_errors = np.asarray(ids), np.asarray(td_errors, np.float64)
-        if ids.shape != td_errors.shape or ids.dtype.kind not in "iu":
+        numbers, errors = np.asarray(ids), np.asarray(td_errors, np.float64)
+        if numbers.shape != errors.shape or numbers.dtype.kind not in "iu":
             raise ValueError(
                 "`ids` must be integers, one for each of `td_errors`. Received: "
-                f"ids.shape={ids.shape}, ids.dtype={ids.dtype}, "
-                f"td_errors.shape={td_errors.shape}"
+                f"ids.shape={numbers.shape}, ids.dtype={numbers.dtype}, "
+                f"td_errors.shape={errors.shape}"
             )
-        ids, td_errors = ids.ravel().astype(np.int64, copy=False), td_errors.ravel()
-        priorities = np.abs(td_errors) + self.priority_epsilon
+        numbers, errors = numbers.ravel().astype(np.int64, copy=False), errors.ravel()
+        priorities = np.abs(errors) + self.priority_epsilon
         first, stop = store.complete()
-        if not self._need_no_checks(ids, priorities, first, stop):
-            self._check_update(ids, td_errors, stop)
-            is_stored = ids >= first
-            ids, priorities = ids[is_stored], priorities[is_stored]
-        self.tree.set(ids % self.capacity, priorities**self.alpha)
+        if not self._need_no_checks(numbers, priorities, first, stop):
+            self._check_update(numbers, errors, stop)
+            is_stored = numbers >= first
+            numbers, priorities = numbers[is_stored], priorities[is_stored]
+        self.tree.set(numbers % self.capacity, priorities**self.alpha)
         self.max_priority = float(priorities.max(initial=self.max_priority))
 
-    def check_valid(self):
+    def check_valid(self) -> None:
         """See `Replay.check_valid`. The nodes of the tree are checked too."""
         super().check_valid()
         self.tree.check_valid()

@@ -6,6 +6,8 @@ leaves is recomputed, so is its minimum, and a `MinTree` keeps the minima of all
 blocks.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from keras_dqn.replay.segment_tree import MinTree
@@ -35,24 +37,24 @@ class PriorityTree(SumTree):
     (0.5, 5.5)
     """
 
-    def __init__(self, capacity):
+    def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self.minima = MinTree(len(self._blocks[0])) if self._blocks else None
 
     @property
-    def min(self):
+    def min(self) -> float:
         """The smallest leaf that is not empty, a float; `inf` if all are."""
         if self.minima is None:
             return float(_minima_of(self.levels[0][None])[0])
         return self.minima.min
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes of the leaves and of all nodes above them."""
         minima = 0 if self.minima is None else self.minima.nbytes
         return super().nbytes + minima
 
-    def draw(self, fractions):
+    def draw(self, fractions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the leaves for the prefix sums `fractions * total`.
 
         Args:
@@ -66,7 +68,7 @@ class PriorityTree(SumTree):
         indices = self._find(fractions * sums[-1], sums)
         return indices, self.levels[0].take(indices)
 
-    def check_valid(self):
+    def check_valid(self) -> None:
         """Raises `ValueError` unless every node matches its children."""
         super().check_valid()
         if self.minima is not None:

@@ -11,8 +11,12 @@ with vectorized operations. A parent is always recomputed from its children and 
 updated by a difference, so rounding errors do not accumulate.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +49,7 @@ class SegmentTree:
     combine: np.ufunc  # computes a parent from its children
     empty: float  # the value of an empty leaf
 
-    def __init__(self, capacity):
+    def __init__(self, capacity: int) -> None:
         self.capacity = checks.integer("capacity", capacity, minimum=1)
         self.levels = [np.full(length, self.empty) for length in self._lengths()]
         # Views of all levels but the top, shape (parents, fanout).
@@ -60,32 +64,36 @@ class SegmentTree:
             lengths.append(parents)
         return lengths
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.capacity
 
     @property
-    def leaves(self):
+    def leaves(self) -> np.ndarray:
         """All leaves: a read-only view, float64, shape `(capacity,)`."""
         leaves = self.levels[0][: self.capacity]
         leaves.flags.writeable = False
         return leaves
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes of the leaves and of all nodes above them."""
         return sum(level.nbytes for level in self.levels)
 
-    def __getitem__(self, indices):
+    def __getitem__(self, indices: np.ndarray | Sequence[Any] | int) -> np.ndarray:
         return self.levels[0][self._checked_indices(indices)]
 
-    def __setitem__(self, indices, values):
-        indices = self._checked_indices(indices)
+    def __setitem__(
+        self,
+        indices: np.ndarray | Sequence[Any] | int,
+        values: np.ndarray | Sequence[Any] | float,
+    ) -> None:
+        where = self._checked_indices(indices)
         values = np.asarray(values, dtype=np.float64)
         self._check_values(values)
-        self.levels[0][indices] = values
-        self._update_ancestors(indices.ravel())
+        self.levels[0][where] = values
+        self._update_ancestors(where.ravel())
 
-    def set(self, where, values):
+    def set(self, where: np.ndarray | slice, values: np.ndarray | float) -> None:
         """Does `tree[where] = values`, without checking the arguments.
 
         Args:
@@ -115,7 +123,7 @@ class SegmentTree:
         """Computes the nodes `where`, one level up, from `children` `(n, fanout)`."""
         self.levels[height + 1][where] = self.combine.reduce(children, axis=1)
 
-    def check_valid(self):
+    def check_valid(self) -> None:
         """Raises `ValueError` unless every node matches its children."""
         self._check_values(self.leaves)
         if np.any(self.levels[0][self.capacity :] != self.empty):
@@ -176,11 +184,11 @@ class SumTree(SegmentTree):
     empty = 0.0
 
     @property
-    def total(self):
+    def total(self) -> float:
         """The sum of all leaves, a float."""
         return float(np.cumsum(self.levels[-1])[-1])
 
-    def find(self, prefix_sums):
+    def find(self, prefix_sums: np.ndarray | Sequence[Any]) -> np.ndarray:
         """Returns the leaf for each prefix sum.
 
         That is the leaf `i` with `sum(leaves[:i]) <= prefix_sum < sum(leaves[:i + 1])`.
@@ -282,7 +290,7 @@ class MinTree(SegmentTree):
     empty = np.inf
 
     @property
-    def min(self):
+    def min(self) -> float:
         """The smallest leaf, a float; `inf` if all are empty."""
         return float(self.levels[-1].min())
 

@@ -12,7 +12,14 @@ reset), its last state still has a value, so `D` is kept; if it terminated, `D` 
 This is the only place where termination and truncation are told apart.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from keras_dqn.replay import checks
 from keras_dqn.replay.frames import FrameRing
@@ -33,8 +40,16 @@ class TransitionStore:
     """
 
     def __init__(
-        self, capacity, gamma, n_steps, *, num_envs, stored_shape, dtype, frame_stack
-    ):
+        self,
+        capacity: int,
+        gamma: float,
+        n_steps: int,
+        *,
+        num_envs: int,
+        stored_shape: tuple[int, ...],
+        dtype: npt.DTypeLike,
+        frame_stack: int,
+    ) -> None:
         self.capacity = capacity
         self.num_envs = num_envs
         self.n_steps = n_steps
@@ -46,13 +61,20 @@ class TransitionStore:
         self._powers = gamma ** np.arange(n_steps + 1, dtype=np.float64)
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes allocated, including parts that are not written yet."""
         arrays = (self._actions, self._rewards, self._terminated)
         return self.ring.nbytes + sum(array.nbytes for array in arrays)
 
     @staticmethod
-    def nbytes_when_full(capacity, *, num_envs, stored_shape, dtype, frame_stack):
+    def nbytes_when_full(
+        capacity: int,
+        *,
+        num_envs: int,
+        stored_shape: tuple[int, ...],
+        dtype: npt.DTypeLike,
+        frame_stack: int,
+    ) -> int:
         """Returns how many bytes a full store needs, without making one."""
         steps = capacity // num_envs
         each = np.dtype(np.int32).itemsize + np.dtype(np.float32).itemsize + 1
@@ -61,18 +83,18 @@ class TransitionStore:
         )
 
     @property
-    def size(self):
+    def size(self) -> int:
         """The number of transitions stored."""
         return min(self.ring.time * self.num_envs, self.capacity)
 
-    def start(self, observations):
+    def start(self, observations: np.ndarray) -> None:
         """See `Replay.start`."""
         ring = self.ring
         self._check_observations("observations", observations)
         ring.check_start(observations, range(self.num_envs))
         ring.start(observations)
 
-    def add(self, actions, step):
+    def add(self, actions: np.ndarray | Sequence[Any], step: Any) -> None:
         """See `Replay.add`."""
         ring = self.ring
         if not ring.is_started:
@@ -90,7 +112,7 @@ class TransitionStore:
         self._terminated[slots] = terminated
         ring.push(step.observations, step.final_observations, restarted)
 
-    def complete(self):
+    def complete(self) -> tuple[int, int]:
         """Returns `(first, stop)`: transitions `first` to `stop - 1` can be sampled.
 
         A transition is complete once the `n_steps` steps of its return are stored.
@@ -100,7 +122,7 @@ class TransitionStore:
         stop = max(first, ring.time - self.n_steps + 1)
         return first * self.num_envs, stop * self.num_envs
 
-    def batch(self, ids, as_numbers=False):
+    def batch(self, ids: np.ndarray, as_numbers: bool = False) -> dict[str, np.ndarray]:
         """Returns complete transitions: `Sample.batch` without the weights.
 
         Args:
@@ -156,7 +178,7 @@ class TransitionStore:
         shape = (self.num_envs, *self.ring.stored_shape)
         checks.check_observations(name, value, shape, self.ring.dtype)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """Returns everything as arrays by name. `frames` is a view, not a copy."""
         used = self.size
         return {
@@ -167,7 +189,7 @@ class TransitionStore:
             "terminated": self._terminated[:used].copy(),
         }
 
-    def state_spec(self):
+    def state_spec(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
         """See `Replay.state_spec`."""
         slots = (self.capacity,)
         return {
@@ -178,7 +200,7 @@ class TransitionStore:
             "terminated": (np.bool_, slots),
         }
 
-    def check_state(self, state):
+    def check_state(self, state: Mapping[str, Any]) -> None:
         """Raises `ValueError` if `state` is not a valid state of this store."""
         for name, value in self._identity().items():
             checks.check_state_equals(state, name, np.array(value))
@@ -192,7 +214,7 @@ class TransitionStore:
         if not np.all(np.isfinite(state["rewards"])):
             raise ValueError("`rewards` in the state must be finite.")
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state that `check_state` has checked."""
         self.ring.load_state_dict(state)
         used = self.size
