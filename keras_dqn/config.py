@@ -157,6 +157,13 @@ class Settings:
         "interval of checkpoints for an exact resume; each restarts the games",
         "iterations",
     )
+    checkpoint_interval_minutes: float | None = _number(
+        10.0,
+        "longest time between two checkpoints; those in between restart no games",
+        "minutes",
+        above=0.0,
+        none="no limit",
+    )
     histogram_interval_iterations: int = _count(
         10, "interval of Q-value histograms", "iterations"
     )

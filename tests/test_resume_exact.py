@@ -1,6 +1,7 @@
 """What a resume promises is what the checkpoint says of itself, and it is said."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -28,13 +29,13 @@ SETTINGS = presets.cartpole(
 )
 
 
-def run_to(out, iteration=None, resume=False, exact=False):
+def run_to(out, iteration=None, resume=False, exact=False, **changes):
     """Returns the digests at the end, before iteration `iteration`."""
 
     def stop(agent, progress):
         return run.state.iteration == iteration
 
-    with TrainingRun(SETTINGS, out) as run:
+    with TrainingRun(SETTINGS.replace(**changes), out) as run:
         run.train(console="plain", resume=resume, exact=exact, callbacks=[stop])
         return {
             **digests.of_learner(run.agent.learner),
@@ -193,6 +194,34 @@ def test_without_the_checkpoints_that_there_were_no_run_starts_anew(
     assert before == {
         path.name: path.read_bytes() for path in out.iterdir() if path.is_file()
     }
+
+
+def test_without_the_checkpoints_of_a_slow_run_none_starts_anew(tmp_path, capsys):
+    """It logged for twenty minutes, of which it had saved some."""
+    out = tmp_path / "run"
+    run_to(out, iteration=2)
+    shutil.rmtree(out / "checkpoints")
+    (out / "network.keras").unlink()
+    began = (out / "settings.json").stat().st_mtime
+    os.utime(out / "metrics.jsonl", (began, began + 20 * 60))
+    assert train.main(["--resume", "--out", str(out)]) == 74
+    assert "metrics.jsonl is of a run that had saved one" in capsys.readouterr().err
+    os.utime(out / "metrics.jsonl", (began, began + 20 * 60 - 1))
+    assert train.main(["--resume", "--out", str(out), "--no-evaluation"]) == 0
+
+
+def test_checkpoints_by_the_clock_change_nothing_and_the_newest_exact_one_stays(
+    whole, tmp_path
+):
+    often = {"checkpoint_interval_minutes": 1e-9}
+    assert run_to(tmp_path / "often", **often) == whole
+    out = tmp_path / "run"
+    run_to(out, iteration=7, **often)
+    names = sorted(path.name for path in (out / "checkpoints").glob("checkpoint-*"))
+    assert names[0] == "checkpoint-000000000032" and len(names) == 3
+    assert newest_meta(out)["run"]["iteration"] == 7
+    assert not newest_meta(out)["exact"]
+    assert run_to(out, resume=True, exact=True) == whole  # without a limit of time
 
 
 def test_exact_without_resume_is_a_wrong_use(capsys):

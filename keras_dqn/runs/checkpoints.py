@@ -1,11 +1,13 @@
 """Saves a run on the way, and says what it does."""
 
 import shutil
+import time
 
 from keras_dqn import checkpoint
 from keras_dqn.monitor import PlainConsole
 
 MOST_FAILURES = 3  # saves in a row, after which the run ends
+_RETRY = 1 / 10  # of the interval, after which a failed save is tried again
 
 
 class RunCheckpoints:
@@ -15,13 +17,18 @@ class RunCheckpoints:
         directory: `pathlib.Path` of the checkpoints.
         say: Function that shows a line of text.
         alarm: The same, for saves that failed. By default `say`.
+        interval_minutes: Float, longest time between the beginnings of two saves, or
+            `None` for no limit.
+        clock: Function that returns seconds, and never goes back.
 
     Attributes:
         newest: Integer, agent steps of the last checkpoint that was saved here, or
             `None`.
     """
 
-    def __init__(self, directory, say, alarm=None):
+    def __init__(
+        self, directory, say, alarm=None, interval_minutes=None, clock=time.monotonic
+    ):
         # The last one to go on from exactly stays, whatever was saved since.
         self._store = checkpoint.Store(directory, lambda meta: meta.get("exact"))
         self._say, self._alarm = say, alarm or say
@@ -31,6 +38,9 @@ class RunCheckpoints:
         self._steps = 0  # of every environment since the save began
         self._failures = 0
         self._is_first = True
+        self._interval = None if interval_minutes is None else 60.0 * interval_minutes
+        self._clock = clock
+        self._began_at = clock()  # the last save, or the training
 
     def prepare(self, nbytes):
         """Tidies up after a save that was broken off, and looks at the disk.
@@ -62,6 +72,16 @@ class RunCheckpoints:
         """See `checkpoint.Store.load`."""
         return self._store.load(is_wanted, limits)
 
+    def is_due(self):
+        """Whether it is time for a checkpoint, whatever the iteration.
+
+        Not while one is being written. After one that failed, the next is due soon.
+        """
+        if self._interval is None or self._saving is not None:
+            return False
+        wait = self._interval * (_RETRY if self._failures else 1)
+        return self._clock() - self._began_at >= wait
+
     def begin(self, env_steps, parts, meta):
         """Begins to save what is there now. What is small is copied.
 
@@ -77,6 +97,7 @@ class RunCheckpoints:
         ring = checkpoint.Ring(replay["frames"], int(replay["time"]))
         replay["frames"] = ring
         self._steps, self._saving_at = 0, env_steps
+        self._began_at = self._clock()
         self._saving = self._store.begin(env_steps, {**parts, "replay": replay}, meta)
         if self._is_first:
             self._is_first = False

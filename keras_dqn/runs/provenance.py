@@ -17,6 +17,7 @@ CHANGEABLE = frozenset(
     {
         "env_steps",
         "log_interval_iterations",
+        "checkpoint_interval_minutes",
         "evaluation_episodes",
         "evaluation_epsilon",
         "evaluation_interval_iterations",

@@ -136,7 +136,10 @@ class TrainingRun:
         # What went wrong is said in any case.
         is_quiet = console == "none"
         alarm = PlainConsole(sys.stderr).message if is_quiet else monitors.message
-        saves = RunCheckpoints(self.directory.checkpoints, monitors.message, alarm)
+        minutes = self.settings.checkpoint_interval_minutes
+        saves = RunCheckpoints(
+            self.directory.checkpoints, monitors.message, alarm, minutes
+        )
         if not resume and not saves.is_empty():
             raise checkpoint.CheckpointError(
                 f"{self.directory} holds the checkpoints of another run. Resume it, or "
@@ -159,7 +162,7 @@ class TrainingRun:
         def save_when_due(agent, progress):
             saves.poll()
             is_due = training.is_checkpoint_due(self.settings, state)
-            if requests.take_save() or is_due:
+            if requests.take_save() or is_due or saves.is_due():
                 self._begin_checkpoint(saves, state, progress)
             saves.make_way(self.settings.vector_steps_per_iteration)
 
@@ -293,7 +296,10 @@ class TrainingRun:
         settings, log = self.settings, self.directory.metrics
         logged = last_env_steps(log)
         second = 2 * settings.checkpoint_interval_iterations
+        minutes = 2 * (settings.checkpoint_interval_minutes or math.inf)
         if logged >= second * settings.env_steps_per_iteration:
+            witness = log.name
+        elif logged and _minutes_between(self.directory.settings, log) >= minutes:
             witness = log.name
         elif logged and self.directory.network.exists():  # saved after a checkpoint
             witness = self.directory.network.name
@@ -315,6 +321,11 @@ class TrainingRun:
     def _write_settings(self):
         settings = files.json_bytes(self.settings.to_dict())
         files.replace(self.directory.settings, settings + b"\n")
+
+
+def _minutes_between(settings, log):
+    """For how long a run has written its log, by the times of both files."""
+    return (log.stat().st_mtime - settings.stat().st_mtime) / 60
 
 
 def _limits_of(arrays):
