@@ -1,8 +1,10 @@
-"""Opens a saved network, and nothing else that a `.keras` file can be.
+"""Opens saved networks, and refuses `.keras` files that could do harm.
 
-A `.keras` file says by name which classes and functions to make. Keras refuses the
-worst of it; here only what a Q-network is made of gets so far: plain layers and
-operations of Keras, and weights that lie in the file itself.
+A `.keras` file is a zip archive: `config.json` names the classes and functions to
+make, `model.weights.h5` holds the weights. A hostile file may name code to run or other
+files to read, or ask for more memory than there is. So the file is checked before
+Keras opens it: only Keras layers and operations that a Q-network is made of, and
+no more weights than the file holds.
 """
 
 import json
@@ -14,47 +16,64 @@ import zlib
 
 import h5py
 import keras
+import numpy as np
 
 from keras_dqn.system import memory
 
 LARGEST_CONFIG_BYTES = 2**24
-MOST_SHRUNK = 100  # times; Keras does not compress at all
+# Unpacked size divided by packed size. Keras does not compress its files at all.
+LARGEST_COMPRESSION = 100
 _MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
-# By module. Layers that run code, read files or hold another framework's model
-# (Lambda, TFSMLayer, TorchModuleWrapper, JaxLayer, StringLookup, ...) are not here.
+
 _MODELS = {"Functional", "Sequential", "Model"}
+# Not here: layers that run code, read files or hold a model of another framework
+# (Lambda, TFSMLayer, TorchModuleWrapper, JaxLayer, FlaxLayer, StringLookup, ...).
 _LAYERS = {
     *("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"),
     *("Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply"),
-    *(
-        "BatchNormalization",
-        "GroupNormalization",
-        "LayerNormalization",
-        "Normalization",
-    ),
-    *("RMSNormalization", "SpectralNormalization", "UnitNormalization", "Subtract"),
-    *("Dense", "EinsumDense", "Embedding", "InputLayer", "Identity", "Masking"),
-    *("Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"),
-    *("Flatten", "Permute", "RepeatVector", "Rescaling", "Reshape"),
-    *("GRU", "LSTM", "SimpleRNN", "MultiHeadAttention", "GroupQueryAttention"),
+    *("Subtract", "ActivityRegularization", "Identity", "InputLayer", "Masking"),
+    *("BatchNormalization", "GroupNormalization", "LayerNormalization"),
+    *("Normalization", "RMSNormalization", "SpectralNormalization"),
+    *("UnitNormalization", "Dense", "EinsumDense", "Embedding"),
+    *("AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"),
+    *("CategoryEncoding", "CenterCrop", "Flatten", "Permute", "RepeatVector"),
+    *("Rescaling", "Reshape", "Resizing"),
+    *("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "SimpleRNN", "SimpleRNNCell"),
+    *("Bidirectional", "StackedRNNCells", "TimeDistributed"),
+    *("AdditiveAttention", "Attention", "GroupQueryAttention", "MultiHeadAttention"),
     *("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
     *(
-        f"{kind}{axes}D"
+        f"{kind}{axes}D{suffix}"
         for axes in "123"
-        for kind in (
-            *("Conv", "MaxPooling", "AveragePooling", "GlobalMaxPooling"),
-            *("GlobalAveragePooling", "ZeroPadding", "Cropping", "UpSampling"),
+        for kind, suffix in (
+            *(("Conv", ""), ("Conv", "Transpose"), ("ConvLSTM", "")),
+            *(("MaxPooling", ""), ("AveragePooling", ""), ("SpatialDropout", "")),
+            *(("AdaptiveMaxPooling", ""), ("AdaptiveAveragePooling", "")),
+            *(("GlobalMaxPooling", ""), ("GlobalAveragePooling", "")),
+            *(("ZeroPadding", ""), ("Cropping", ""), ("UpSampling", "")),
         )
     ),
 }
-_ANY = None  # what these modules hold are numbers and arithmetic
+_DTYPE_POLICIES = {
+    *("DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "Int4DTypePolicy"),
+    *("QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy"),
+}
+_QUANTIZERS = {
+    *("AbsMaxQuantizer", "Float8QuantizationConfig", "Int4QuantizationConfig"),
+    "Int8QuantizationConfig",
+}
+_ANY = None  # every class of these modules holds numbers and does arithmetic
+# Allowed classes by module. These are texts that stand in files and are compared: the
+# modules are not imported. For an operation of `keras.ops`, and in some versions for a
+# model, Keras writes the internal module (`keras.src...`) where the class is defined.
 _ALLOWED = {
-    "keras": _MODELS | {"DTypePolicy"},
+    "keras": _MODELS | _DTYPE_POLICIES,
     "keras.models": _MODELS,
     "keras.src.models.functional": _MODELS,
     "keras.src.models.sequential": _MODELS,
     "keras.layers": _LAYERS,
-    "keras.dtype_policies": {"DTypePolicy"},
+    "keras.dtype_policies": _DTYPE_POLICIES,
+    "keras.quantizers": _QUANTIZERS,
     "keras.initializers": _ANY,
     "keras.regularizers": _ANY,
     "keras.constraints": _ANY,
@@ -63,15 +82,17 @@ _ALLOWED = {
     "keras.src.ops.nn": _ANY,
     None: {"__keras_tensor__", "__tuple__"},
 }
-
-
-_OF_LAYERS = {"keras", "keras.models", "keras.layers"}
-_OF_LAYERS |= {"keras.src.models.functional", "keras.src.models.sequential"}
-# Under these keys of a configuration there may be layers and models, except in what
-# describes a call: there one would be made, weights and all, and forgotten.
-_PLACES = frozenset({"layers", "layer", "activation"})
-# What `zipfile`, `zlib`, h5py and Keras raise for damaged files; of a method of
-# compression that it does not know, `zipfile` says `NotImplementedError`.
+_MODULES_OF_LAYERS = {
+    *("keras", "keras.models", "keras.layers"),
+    *("keras.src.models.functional", "keras.src.models.sequential"),
+}
+# The keys of a configuration under which a layer may stand. Inside `inbound_nodes`, the
+# arguments of calls, none may: Keras would make it, and the count would miss it.
+_KEYS_OF_LAYERS = frozenset(
+    {"layers", "layer", "backward_layer", "cell", "cells", "activation"}
+)
+# What `zipfile`, `zlib`, h5py and Keras raise for damaged files. `zipfile` raises
+# `NotImplementedError` for an unknown compression method.
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
     *(KeyError, TypeError, AttributeError, IndexError, OverflowError),
@@ -82,17 +103,16 @@ def load_network(path):
     """Opens a network that was saved as a `.keras` file.
 
     Args:
-        path: Path.
+        path: Path of the file.
 
     Returns:
         `keras.Model`, not compiled.
 
     Raises:
-        ValueError: If the file is something else, is damaged, or holds what a
-            Q-network is not made of. The message says what. Networks with layers
-            of one's own are opened with `keras.saving.load_model`, by who trusts
-            them.
-        OSError: If it cannot be read.
+        ValueError: If the file is damaged, is of another kind, or holds what is not
+            allowed, such as a `Lambda` or a layer of your own. The message names it.
+            If you trust the file, use `keras.saving.load_model`.
+        OSError: If the file cannot be read.
         MemoryError: If the weights would not fit into memory.
     """
     path = pathlib.Path(path)
@@ -104,7 +124,7 @@ def load_network(path):
 
 
 def check_network_file(path):
-    """Raises an error unless it is what `load_network` opens. Runs nothing.
+    """Raises an error unless `load_network` may open the file. Runs nothing of it.
 
     Args:
         path: `pathlib.Path`.
@@ -112,7 +132,7 @@ def check_network_file(path):
     Raises:
         ValueError: If it is something else. The message says what.
         MemoryError: If the weights would not fit into memory.
-        Exception: Of a damaged archive, what `zipfile` and `zlib` raise.
+        Exception: What `zipfile`, `zlib` and h5py raise for a damaged archive.
     """
     if path.suffix != ".keras" or not path.is_file():
         raise ValueError(f"The network must be a file `*.keras`. Received: {path}")
@@ -125,25 +145,30 @@ def check_network_file(path):
         try:
             config = json.loads(archive.read("config.json"))
             if isinstance(config, dict):
-                config.pop("compile_config", None)  # Keras is told not to look at it
+                config.pop("compile_config", None)  # not read with `compile=False`
             _check_config(path, config, may_be_layer=True)
         except (RecursionError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path}: config.json: {error}") from None
         with archive.open("model.weights.h5") as file:
-            stored = _check_weights(path, file)
-    described = _numbers_described(path, config)
-    if described > stored:
+            stored = _count_stored(path, file)
+    described, low_rank = _count_described(path, config)
+    if described > stored or low_rank > stored:
         raise ValueError(
             f"{path}: the layers must have no more weights than the file. Received: "
-            f"{described:,} numbers described, {stored:,} stored"
+            f"{described + low_rank:,} numbers described, {stored:,} stored"
         )
 
 
-def _numbers_described(path, config):
-    """Counts the weights that a network would have. None of them is made.
+def _count_described(path, config):
+    """Counts the weights that the network would have, without making any.
 
-    In Keras's stateless scope a variable is a shape. It would be made in the next
-    scope of the thread; so this has a thread of its own, which ends.
+    In Keras's stateless scope a variable is a shape without memory. Keras would
+    allocate it later in the same thread, in the next scope, hence a thread of its own.
+
+    Returns:
+        `(described, low_rank)`: the numbers in weights that the file stores, and those
+        in weights of LoRA, which Keras merges into the kernels when it saves. The two
+        integers of a seed are not stored either, and not counted.
     """
     found = []
 
@@ -151,11 +176,15 @@ def _numbers_described(path, config):
         try:
             with keras.StatelessScope(initialize_variables=False):
                 model = keras.saving.deserialize_keras_object(config)
-                found.append(sum(math.prod(v.shape) for v in model.variables))
+                counts = {True: 0, False: 0}
+                for variable in model.weights:
+                    is_low_rank = variable.name.startswith("lora_")
+                    counts[is_low_rank] += math.prod(variable.shape)
+                found.append((counts[False], counts[True]))
         except Exception as error:
             found.append(error)
 
-    thread = threading.Thread(target=count, name="keras_dqn count")
+    thread = threading.Thread(target=count, name="keras_dqn count weights")
     thread.start()
     thread.join()
     if isinstance(found[0], Exception):
@@ -172,7 +201,7 @@ def _check_members(path, archive):
             f"Received: {sorted(names)[:10]}"
         )
     for member in members:
-        is_bomb = member.file_size > MOST_SHRUNK * member.compress_size + 1000
+        is_bomb = member.file_size > LARGEST_COMPRESSION * member.compress_size + 1000
         is_config = member.filename != "model.weights.h5"
         if is_bomb or (is_config and member.file_size > LARGEST_CONFIG_BYTES):
             raise ValueError(
@@ -182,11 +211,11 @@ def _check_members(path, archive):
     memory.check_fits(2 * nbytes, f"The network in {path}")
 
 
-def _check_config(path, value, may_be_layer=False, places=_PLACES):
-    """Looks at every object that the configuration describes."""
+def _check_config(path, value, may_be_layer=False, keys_of_layers=_KEYS_OF_LAYERS):
+    """Checks every object that the configuration describes, at any depth."""
     if isinstance(value, list):
         for item in value:
-            _check_config(path, item, may_be_layer, places)
+            _check_config(path, item, may_be_layer, keys_of_layers)
     if not isinstance(value, dict):
         return
     if "class_name" in value or "module" in value or "registered_name" in value:
@@ -194,22 +223,24 @@ def _check_config(path, value, may_be_layer=False, places=_PLACES):
     if "output_layers" in value:
         _check_all_used(path, value)
     for key, item in value.items():
-        if key == "compile_config" and item is not None:
-            raise ValueError(f"{path}: a network must hold no model that is compiled")
-        inner = frozenset() if key == "inbound_nodes" else places
+        if key == "compile_config" and item not in (None, {}):
+            raise ValueError(f"{path}: a network must hold no compiled model")
+        inner = frozenset() if key == "inbound_nodes" else keys_of_layers
         _check_config(path, item, key in inner, inner)
 
 
 def _check_object(path, value, may_be_layer):
+    """Checks that an object is of an allowed class, and a layer where one may stand."""
     module, name = value.get("module"), value.get("class_name")
     registered = value.get("registered_name")
     is_known = isinstance(module, str | None) and module in _ALLOWED
     names = _ALLOWED[module] if is_known else ()
-    is_plain = isinstance(name, str) and (names is _ANY or name in names)
+    is_allowed = isinstance(name, str) and (names is _ANY or name in names)
     is_function = name == "function" or str(name).startswith("__lambda")
-    is_layer = is_plain and module in _OF_LAYERS and name != "DTypePolicy"
+    is_layer = is_allowed and module in _MODULES_OF_LAYERS
+    is_layer = is_layer and name not in _DTYPE_POLICIES
     if (
-        not is_plain
+        not is_allowed
         or is_function
         or registered not in (None, name)
         or (is_layer and not may_be_layer)
@@ -221,7 +252,7 @@ def _check_object(path, value, may_be_layer):
 
 
 def _check_all_used(path, functional):
-    """Layers that lead nowhere would be made, and not be counted."""
+    """Checks that every layer leads to the output; the count would miss others."""
     layers = functional["layers"]
     outputs = functional["output_layers"]
     used = {each[0] for each in (outputs if _are_lists(outputs) else [outputs])}
@@ -246,12 +277,8 @@ def _are_lists(values):
     return all(isinstance(value, list) for value in values)
 
 
-def _check_weights(path, file):
-    """Weights are numbers in this file: no links, and no more than it holds.
-
-    Returns:
-        How many there are.
-    """
+def _count_stored(path, file):
+    """Checks that the weights are numbers in this file, and returns how many."""
     sizes = []
 
     def fault_of_link(name, link):
@@ -260,7 +287,7 @@ def _check_weights(path, file):
     def fault_of_item(name, item):
         if not isinstance(item, h5py.Dataset):
             return None
-        if item.external or item.is_virtual or item.dtype.kind not in "biuf":
+        if item.external or item.is_virtual or not _are_numbers(item):
             return f"{name!r} are not plain numbers"
         if item.nbytes > item.id.get_storage_size():
             return f"{name!r} are larger than the file"
@@ -271,9 +298,21 @@ def _check_weights(path, file):
         weights = h5py.File(file, "r")
     except OSError as error:
         raise ValueError(f"{path}: model.weights.h5: {error}") from None
-    with weights:  # a visit ends with the first fault; it must not raise
+    with weights:  # h5py stops at the first fault that is returned; none is raised
         fault = weights.visititems_links(fault_of_link)
         fault = fault or weights.visititems(fault_of_item)
     if fault:
         raise ValueError(f"{path}: the weights {fault}")
     return sum(sizes)
+
+
+def _are_numbers(dataset):
+    """Whether it holds numbers. Keras stores bfloat16 as two raw bytes and says so."""
+    if dataset.dtype.kind in "biuf":
+        return True
+    try:
+        name = dataset.attrs.get("dtype")
+    except Exception:  # a damaged attribute may raise anything
+        return False
+    is_raw = dataset.dtype == np.dtype("V2")
+    return is_raw and isinstance(name, str) and name == "bfloat16"
