@@ -180,3 +180,57 @@ def check_batch(batch, ids, naive):
             np.testing.assert_array_equal(batch[name][i], expected[name], name)
         for name in ("rewards", "discounts"):
             np.testing.assert_allclose(batch[name][i], expected[name], rtol=1e-6)
+
+
+class HostFrames:
+    """The same as `DeviceFrames`, in NumPy.
+
+    Args:
+        rows: Integer, the frames of the ring and the one of zeros, which is last.
+        frame_shape: Tuple.
+        dtype: The frames' dtype.
+    """
+
+    def __init__(self, rows, frame_shape, dtype):
+        self.frames = np.zeros((rows, *frame_shape), dtype)
+        self.finals = np.zeros((1, *frame_shape), dtype)
+
+    def write(self, rows, frames):
+        """Takes frames of the ring.
+
+        Args:
+            rows: int32 array, shape `(n,)`, their numbers. `n` never changes.
+            frames: Array `(n, *frame_shape)`.
+        """
+        self.frames[rows] = frames
+
+    def write_final(self, row, frame):
+        """Takes a final frame.
+
+        Args:
+            row: Integer, its row in the table.
+            frame: Array `frame_shape`.
+        """
+        self.finals[row] = frame
+
+    def grow_finals(self, rows):
+        """Makes the table of final frames `rows` long; what is in it stays."""
+        finals = np.zeros((rows, *self.finals.shape[1:]), self.finals.dtype)
+        finals[: len(self.finals)] = self.finals
+        self.finals = finals
+
+    def gather(self, numbers):
+        """Returns the frames with these numbers.
+
+        Args:
+            numbers: int32 array of any shape.
+
+        Returns:
+            Array `(*numbers.shape, *frame_shape)`.
+        """
+        count = len(self.frames)
+        frames = self.frames[np.minimum(numbers, count - 1)]
+        finals = self.finals[np.maximum(numbers - count, 0)]
+        is_final = numbers >= count
+        is_final = is_final.reshape(is_final.shape + (1,) * (self.frames.ndim - 1))
+        return np.where(is_final, finals, frames)

@@ -10,7 +10,7 @@ from keras_dqn import PrioritizedReplay
 from keras_dqn.algorithms.dqn import DoubleDQN
 from keras_dqn.backend import DeviceFrames
 from keras_dqn.backend import Learner
-from keras_dqn.replay.mirror import HostFrames
+from tests.reference_replay import HostFrames
 from tests.reference_replay import World
 
 

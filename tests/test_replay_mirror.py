@@ -7,8 +7,8 @@ import pytest
 
 from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.replay import UniformReplay
-from keras_dqn.replay.mirror import HostFrames
 from keras_dqn.replay.mirror import rows_of
+from tests.reference_replay import HostFrames
 from tests.reference_replay import World
 
 pytestmark = pytest.mark.numpy
@@ -121,7 +121,7 @@ def test_the_table_of_final_frames_grows_and_its_rows_are_used_again():
     for number in range(400):
         ends = [0, 1, 2, 3] if number < 200 else [number % 4]
         replay.add([0] * 4, world.step(terminated=ends, restarted=ends))
-        sizes.add(len(copies.made[0]._finals))
+        sizes.add(len(copies.made[0].finals))
         if number % 50 == 49:
             assert_names_what_the_host_has(replay, copies.made[0])
     assert sizes == {64, 128, 256}  # 200 transitions, and never all of it in use

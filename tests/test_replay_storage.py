@@ -335,16 +335,17 @@ def test_rewards_of_any_real_dtype_are_taken(dtype):
     assert rewards_and_discounts(replay)[0][0] == 1.0
 
 
-def test_one_step_returns_are_those_of_the_general_way():
+def test_one_step_returns_are_the_rewards_bit_for_bit():
     replay, world = started(num_envs=2)
+    expected = []
     for number in range(40):
         ends = [number % 2] if number % 3 == 0 else []
         rewards = [0.1 * number, -number]
         replay.add([0, 1], world.step(ends, restarted=ends, rewards=rewards))
-    store = replay._store
-    ids = np.arange(*store.complete())
-    rewards, discounts, last_ids = store._returns(ids)
-    batch = store.batch(ids)
-    np.testing.assert_array_equal(batch["rewards"], rewards.astype(np.float32))
-    np.testing.assert_array_equal(batch["discounts"], discounts.astype(np.float32))
-    np.testing.assert_array_equal(last_ids, ids)
+        discounts = [0.0 if env in ends else 0.99 for env in range(2)]
+        expected += zip(rewards, discounts, strict=True)
+    found = by_id(replay)
+    assert set(found) == set(range(64, 80))
+    for number, one in found.items():
+        reward, discount = np.float32(expected[number])
+        assert (one["rewards"], one["discounts"]) == (reward, discount)

@@ -1,4 +1,4 @@
-"""What the replay asks of the values it is given, and how it complains."""
+"""Checks of the arrays that a replay is given, and of its states."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from keras_dqn import checks
 
-MAX_ACTION = 2**31 - 1  # they are kept as int32
-MAX_FRAME_STACK = 255  # ages within a stack are kept as bytes
+MAX_ACTION = 2**31 - 1  # actions are stored as int32
+MAX_FRAME_STACK = 255  # steps since the episode's start are stored as uint8
 
 
 def check_observations(
@@ -121,7 +121,7 @@ def _checked_vector(name, value, length, kinds, what):
 def check_state_array(
     state: Mapping[str, Any], name: str, shape: tuple[int, ...], dtype: npt.DTypeLike
 ) -> None:
-    """Raises `ValueError` unless `state[name]` is such an array."""
+    """Raises `ValueError` unless `state[name]` has this shape and dtype."""
     if name not in state:
         raise ValueError(f"The state must contain `{name}`. It does not.")
     value = state[name]
@@ -139,7 +139,7 @@ def check_state_array(
 
 
 def check_state_equals(state: Mapping[str, Any], name: str, value: np.ndarray) -> None:
-    """Raises `ValueError` unless `state[name]` is this scalar array."""
+    """Raises `ValueError` unless the scalar array `state[name]` equals `value`."""
     check_state_array(state, name, (), value.dtype)
     if state[name] != value:
         raise ValueError(

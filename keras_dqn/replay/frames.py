@@ -1,17 +1,17 @@
-"""A ring of frames: each is stored once, and stacks are rebuilt when asked for.
+"""A ring of frames: each frame is stored once, and stacks are rebuilt on demand.
 
-An agent that sees the last 4 frames would store each frame 8 times if it kept
-`observations` and `next_observations` whole. Here every environment has one row of
-frames in order of time, and both stacks of a transition are windows on it:
+With stacks of 4 frames, storing `observations` and `next_observations` as they are
+would store each frame 8 times. Here every environment has one row of frames in order
+of time, and both stacks of a transition are windows of that row:
 
     observations of step t         frames t-3, t-2, t-1, t
     next_observations of step t    frames      t-2, t-1, t, t+1
 
-What a window must not show is put right as it is copied out. Frames from before
-the episode's start are blanked: the stack of a first observation holds zeros and
-the first frame. And where the environment restarted after step t, frame t+1 of the
-row is the next episode's first; the frame that the action did lead to is kept
-beside the ring, compressed, since few transitions have one.
+Two things are corrected when a window is copied. Frames from before the start of the
+episode are set to zero: the first stack of an episode is zeros and the first frame.
+And where the environment restarted after step t, frame t+1 of the row is the first
+of the next episode. It is replaced by the last frame of the episode that ended, which
+`FinalFrames` stores.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class FrameRing:
             `frame_stack`, its first axis is the stack, oldest frame first.
         dtype: The observations' dtype: booleans, integers or floats.
         frame_stack: Integer, the number of frames in a stack. 0: observations are
-            not stacks, and each is kept as one item.
+            not stacks, and each is stored as one frame.
     """
 
     def __init__(
@@ -61,32 +61,32 @@ class FrameRing:
         self.frame_stack = frame_stack
         self.depth = max(frame_stack, 1)  # frames in one observation
         self.frame_shape = stored_shape[1:] if frame_stack else stored_shape
-        # The oldest stack reaches `depth - 1` frames back, the newest step one ahead.
+        # The oldest stack begins `depth - 1` frames earlier, and the newest step has
+        # one frame more.
         self.columns = steps + self.depth
-        # The first columns are repeated behind the last one, so that no window of
-        # up to `depth + 1` frames is torn by the end of the ring. Pages of zeros
-        # take no memory before something else is written to them.
+        # The first columns are repeated after the last one, so that a window of up to
+        # `depth + 1` frames is always in one piece. Pages of zeros use no memory
+        # until they are written to.
         self._rows = np.zeros(
             (num_envs, self.columns + self.depth, *self.frame_shape), dtype
         )
         self.frames = self._rows[:, : self.columns]
-        self._windows: dict[
-            int, np.ndarray
-        ] = {}  # by length: all windows of so many frames, as a view
+        # By length: a view of all windows of that many frames.
+        self._windows: dict[int, np.ndarray] = {}
 
         self.time = 0  # of the next step
         self.is_started = False
-        # Steps since the episode began, at most as many as a stack looks back.
+        # Steps since the episode began, at most `depth - 1`.
         self.age = np.zeros(num_envs, np.uint8)  # of the next step
         self.ages = np.zeros(self.capacity, np.uint8)  # by slot
-        # Whether the ring's next frame belongs to another episode.
+        # Whether the next frame in the ring belongs to another episode.
         self.ended = np.zeros(self.capacity, np.bool_)  # by slot
         self.finals = FinalFrames(self.frame_shape, self.dtype)  # of the ended slots
-        self.mirror: Any = None  # a `Mirror` is told of every frame
+        self.mirror: Any = None  # optional `Mirror`, which copies every frame
 
     @property
     def nbytes(self) -> int:
-        """Bytes held, pages that are not written yet included."""
+        """Bytes allocated, including parts that are not written yet."""
         flags = self.ages.nbytes + self.ended.nbytes
         return self._rows.nbytes + flags + self.finals.nbytes
 
@@ -98,14 +98,14 @@ class FrameRing:
         dtype: npt.DTypeLike,
         frame_stack: int,
     ) -> int:
-        """Returns the bytes that a full ring will hold, without making one."""
+        """Returns how many bytes a full ring needs, without making one."""
         depth = max(frame_stack, 1)
         frame_shape = stored_shape[1:] if frame_stack else stored_shape
         frame_nbytes = math.prod(frame_shape) * np.dtype(dtype).itemsize
         frames = num_envs * (steps + 2 * depth) * frame_nbytes
         flags = 2 * steps * num_envs
-        # An allowance: one transition in 20 ends an episode, and its frame shrinks
-        # to an eighth (in Breakout to a twentieth), plus what Python adds.
+        # An estimate: one transition in 20 ends an episode, and its frame is
+        # compressed to an eighth (in Breakout to a twentieth), plus 200 bytes.
         final_frames = steps * num_envs // 20 * (frame_nbytes // 8 + 200)
         return frames + flags + final_frames
 
@@ -115,7 +115,7 @@ class FrameRing:
             if observations[env, :-1].any():
                 raise ValueError(
                     "The first stack of an episode must hold zeros before its newest "
-                    "frame, for that is how it will be rebuilt. Received: other "
+                    "frame, because the replay rebuilds it so. Received: other "
                     f"frames, from environment {env}"
                 )
 
@@ -132,7 +132,7 @@ class FrameRing:
         is_any = any(restarted.tolist())
         successors = final_observations if is_any else observations
         newest = self.frames[:, self.time % self.columns]
-        if successors[:, -2].tobytes() == newest.tobytes():  # the quickest way
+        if successors[:, -2].tobytes() == newest.tobytes():  # the fastest comparison
             return
         differs = (successors[:, -2] != newest).reshape(self.num_envs, -1).any(axis=1)
         if differs.any():
@@ -143,7 +143,7 @@ class FrameRing:
             )
 
     def start(self, observations: np.ndarray) -> None:
-        """Begins an episode in every environment; cuts those that were running."""
+        """Begins an episode in every environment; truncates those still running."""
         if self.time:
             slots = self.slots(self.time - 1)
             successors = self.frames[:, self.time % self.columns]
@@ -159,7 +159,7 @@ class FrameRing:
         final_observations: np.ndarray,
         restarted: np.ndarray,
     ) -> None:
-        """Stores what one step led to: the next frames, and where episodes ended."""
+        """Stores the results of one step: the next frames, and which episodes ended."""
         slots = self.slots(self.time)
         if any(self.ended[slots].tolist()):
             for env in np.flatnonzero(self.ended[slots]):
@@ -176,16 +176,16 @@ class FrameRing:
         self._write_newest(observations)
 
     def gather(self, transitions: np.ndarray, first: int, last: int) -> np.ndarray:
-        """Copies out windows of frames, as the episodes went.
+        """Returns windows of frames, corrected at the borders of episodes.
 
         Args:
             transitions: Integer array, shape `(n,)`, of transitions in the ring.
             first: Integer, the first frame of the window. Frame 0 is the newest of
                 the transition's observation, and -1 the one before it.
-            last: Integer, the last frame. Frame 1 is the one the action led to.
+            last: Integer, the last frame. Frame 1 is the one after the action.
 
         Returns:
-            Array `(n, last - first + 1, *frame_shape)`, owned by the caller.
+            Array `(n, last - first + 1, *frame_shape)`, a copy.
         """
         times = transitions // self.num_envs
         envs = transitions - times * self.num_envs
@@ -202,14 +202,14 @@ class FrameRing:
         return windows
 
     def slots(self, time: int) -> slice:
-        """The slots of all environments at this time, a slice."""
+        """Returns the slots of all environments at this time, a slice."""
         first = time % self.steps * self.num_envs
         return slice(first, first + self.num_envs)
 
     def _windows_of(self, length):
-        """All windows of so many frames in a row: a view, `(n, length * size)`."""
+        """Returns all windows of `length` frames: a view, `(n, length * size)`."""
         if length not in self._windows:
-            # Copied as one run of memory each, which is faster than frame by frame.
+            # One contiguous copy per window is faster than one per frame.
             size = math.prod(self.frame_shape)
             flat = self._rows.reshape(-1)
             self._windows[length] = np.lib.stride_tricks.as_strided(
@@ -257,12 +257,12 @@ class FrameRing:
         }
 
     def state_spec(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
-        """Returns `(dtype, shape)` by name: what a state is of, and at most how long.
+        """Returns `(dtype, shape)` by name: the largest arrays that a state may have.
 
-        Known before a state is read, so that no file says how much memory it takes.
+        A file with larger arrays is refused before memory is allocated for them.
         """
         frame_nbytes = math.prod(self.frame_shape) * self.dtype.itemsize
-        # zlib adds a few bytes to what it cannot shrink.
+        # zlib adds a few bytes to data that it cannot compress.
         final_nbytes = self.capacity * (frame_nbytes + frame_nbytes // 1000 + 64)
         slots = (self.capacity,)
         return {
@@ -278,12 +278,12 @@ class FrameRing:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes over a state which `check_state` has found good."""
+        """Restores a state that `check_state` has checked."""
         frames = state["frames"]
         target = self.frames[:, : frames.shape[1]]
         if isinstance(frames, np.ndarray):
             target[:] = frames
-        else:  # files, which need not be in memory twice
+        else:  # reads files without a second copy in memory
             frames.read_into(target)
         self.time = int(state["time"])
         self.is_started = bool(state["is_started"])
@@ -297,13 +297,13 @@ class FrameRing:
             self.mirror.write_all()
 
     def check_state(self, state: Mapping[str, Any]) -> None:
-        """Raises `ValueError` if `state` is not one that this ring can be in."""
+        """Raises `ValueError` if `state` is not a valid state of this ring."""
         checks.check_state_array(state, "time", (), np.int64)
         checks.check_state_array(state, "is_started", (), np.bool_)
         time, is_started = int(state["time"]), bool(state["is_started"])
         if time < 0 or (time and not is_started):
             raise ValueError(
-                "`time` must be 0 before the start, and never negative. "
+                "`time` must be 0 before the start, and at least 0. "
                 f"Received: time={time}, is_started={is_started}"
             )
         used = min(time, self.steps) * self.num_envs
