@@ -1,12 +1,12 @@
 """TensorBoard's event files, read back record by record."""
 
 import collections
+import io
 import logging
 import resource
 import struct
 import subprocess
 import sys
-import zlib
 
 import numpy as np
 import pytest
@@ -15,7 +15,6 @@ from test_monitor_base import make_info
 from test_monitor_base import make_progress
 
 from keras_dqn import monitor
-from keras_dqn.monitor.image import png
 
 pytestmark = pytest.mark.numpy
 
@@ -67,26 +66,6 @@ def write(directory, records, resume=None):
             board.write(record)
 
 
-def pixels(data):
-    """Reads a PNG as `png` writes it: 8 bits, grayscale, no filter."""
-    assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    chunks, position = {}, 8
-    while position < len(data):
-        (length,) = struct.unpack(">I", data[position : position + 4])
-        body = data[position + 4 : position + 8 + length]
-        (checksum,) = struct.unpack_from(">I", data, position + 8 + length)
-        assert checksum == zlib.crc32(body)
-        chunks[body[:4]] = body[4:]
-        position += 12 + length
-    assert list(chunks) == [b"IHDR", b"IDAT", b"IEND"]
-    width, height, *rest = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
-    assert rest == [8, 0, 0, 0, 0]
-    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), "uint8")
-    rows = rows.reshape(height, width + 1)
-    assert not rows[:, 0].any()
-    return rows[:, 1:]
-
-
 def test_the_scalars_of_the_reference_are_all_there_with_the_records_values(tmp_path):
     write(tmp_path, [make_progress(0)])
     values = {tag: v[0][1].simple_value for tag, v in values_of(tmp_path).items()}
@@ -133,14 +112,17 @@ def test_fps_and_updates_are_averaged_over_the_interval(tmp_path):
     assert [v.simple_value for _, v in values["updates_per_second"]] == [8.0]
 
 
-def test_the_picture_is_the_best_frame_in_one_channel(tmp_path):
+def test_the_picture_is_the_best_frame_in_gray(tmp_path):
+    image_module = pytest.importorskip("PIL.Image")
     frame = np.arange(84 * 84, dtype="uint32").astype("uint8").reshape(84, 84)
     write(tmp_path, [make_progress(0, best_frame=frame)])
     ((step, value),) = values_of(tmp_path)["observation"]
     assert step == 0
     assert (value.image.height, value.image.width) == (84, 84)
-    assert value.image.colorspace == 1
-    np.testing.assert_array_equal(pixels(value.image.encoded_image_string), frame)
+    picture = image_module.open(io.BytesIO(value.image.encoded_image_string))
+    assert (picture.format, picture.size) == ("PNG", (84, 84))
+    for channel in picture.split():
+        np.testing.assert_array_equal(np.asarray(channel), frame)
 
 
 def test_the_picture_is_written_only_when_the_best_frame_changed(tmp_path):
@@ -215,10 +197,11 @@ def test_resuming_a_log_that_has_started_is_refused(tmp_path):
             board.resume(0)
 
 
-def test_a_missing_tensorboardx_is_named_with_the_command(monkeypatch, tmp_path):
-    for name in [name for name in sys.modules if name.startswith("tensorboardX")]:
+@pytest.mark.parametrize("package", ["tensorboardX", "PIL"])
+def test_a_missing_package_is_named_with_the_command(monkeypatch, tmp_path, package):
+    for name in [name for name in sys.modules if name.startswith(package)]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=r'pip install "keras_dqn\[tensorboard\]"'):
         monitor.TensorBoard(tmp_path)
 
@@ -255,7 +238,7 @@ def test_a_full_disk_is_warned_of_once_and_the_training_goes_on(tmp_path):
         text=True,
         timeout=60,
     )
-    assert done.stdout == "went on\n"
+    assert done.stdout == "went on\n" and done.returncode == 0
     assert done.stderr.count("Cannot write") == 1
     assert "Traceback" not in done.stderr
 
@@ -267,16 +250,3 @@ def test_closing_twice_is_harmless_and_later_records_are_ignored(tmp_path):
     board.close()
     board.write(make_progress(0))
     assert not values_of(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((84, 84, 4), "uint8"),
-        np.zeros((84, 84), "float32"),
-        np.zeros((0, 84), "uint8"),
-    ],
-)
-def test_a_picture_that_is_not_grayscale_bytes_is_refused(image):
-    with pytest.raises(ValueError, match=r"`image` must .*Received: image.shape="):
-        png(image)

@@ -1,11 +1,11 @@
-"""Event files for TensorBoard, under the seed's tags.
+"""Event files for TensorBoard, with the tags of the reference implementation.
 
-Scalars and the picture go to one run directory, histograms to another. The
-events are written at once and in the caller's thread: a writer thread that
-dies on a full disk would leave the training waiting for its queue.
+Scalars and the picture are written to one directory and histograms to another, so
+that TensorBoard shows them as two runs. Events are written in the caller's thread:
+the thread of tensorboardX's `SummaryWriter` dies when the disk is full, and then its
+queue fills up and the training waits for it for ever.
 """
 
-import importlib
 import logging
 import math
 import os
@@ -17,7 +17,6 @@ import numpy as np
 from keras_dqn import checks
 from keras_dqn.monitor import rates
 from keras_dqn.monitor.base import Monitor
-from keras_dqn.monitor.image import png
 
 _LOG = logging.getLogger(__name__)
 _FLUSH_SECONDS = 10.0
@@ -25,26 +24,27 @@ _HISTOGRAM_BINS = 32
 
 
 class TensorBoard(Monitor):
-    """Writes scalars, the best episode's last picture, and histograms.
+    """Writes scalars, a picture of the best episode, and histograms.
 
     The scalars are `fps` (agent steps per second of sampling and training, not
     emulator frames), `q`, `q_std`, `td_error`, `reward_mean`, `length_mean`,
-    `exploration` and `beta`, which are the seed's, and `loss`, `best_reward` and
-    `updates_per_second`. Values that are not known or not finite are left out.
-    Old event files are never deleted.
+    `exploration` and `beta`, as in the reference implementation, and `loss`,
+    `best_reward` and `updates_per_second`. Values that are unknown or not finite are
+    left out. If a file cannot be written, a warning is logged once, and the training
+    goes on without event files. Existing event files are never deleted.
 
     Args:
-        directory: Path of the run directory.
-        histogram_directory: Path of the histograms' own run directory. `None`
-            is `histograms` inside `directory`.
-        log_interval_iterations: Int, at least 1. Iterations between two events.
+        directory: Path of the event files.
+        histogram_directory: Path of the event files with histograms. `None` is
+            `histograms` inside `directory`.
+        log_interval_iterations: Int, at least 1. Iterations between two records.
 
     Raises:
-        ImportError: If tensorboardX is not installed.
+        ImportError: If tensorboardX or Pillow is not installed.
     """
 
     def __init__(self, directory, histogram_directory=None, log_interval_iterations=10):
-        _tensorboardx("event_file_writer")
+        _check_imports()
         self._directory = pathlib.Path(directory)
         self._histogram_directory = pathlib.Path(
             histogram_directory or self._directory / "histograms"
@@ -52,27 +52,25 @@ class TensorBoard(Monitor):
         self._log_interval = checks.integer(
             "log_interval_iterations", log_interval_iterations, minimum=1
         )
-        self._files = {}
-        self._purge_env_steps = None
-        self._is_on = False
-        self._has_warned = False
+        self._files = {}  # by directory
+        self._purge_step = None
+        self._is_on = self._has_warned = False
 
     def resume(self, env_steps):
-        """See `Monitor.resume`. TensorBoard hides what is withdrawn."""
+        """See `Monitor.resume`. TensorBoard hides the records from there on."""
         if self._is_on:
             raise RuntimeError("`resume` must be called before `start`.")
-        self._purge_env_steps = int(env_steps)
+        self._purge_step = int(env_steps)
 
     def start(self, info):
         """See `Monitor.start`."""
         self._interval = rates.IntervalRates()
         self._best_frame = None
         self._is_on = True
-        # A resumed run withdraws old histograms even if it draws no new ones.
-        resumes = self._purge_env_steps is not None
-        self._attempt(self._open, self._directory)
-        if resumes and self._histogram_directory.is_dir():
-            self._attempt(self._open, self._histogram_directory)
+        self._write(self._directory, 0, [])
+        # Old histograms are hidden even if the resumed run writes no new ones.
+        if self._purge_step is not None and self._histogram_directory.is_dir():
+            self._write(self._histogram_directory, 0, [])
 
     def write(self, progress):
         """See `Monitor.write`."""
@@ -80,115 +78,110 @@ class TensorBoard(Monitor):
             return
         self._interval.add(progress)
         if progress.iteration % self._log_interval == 0:
-            values = _scalars(progress, *self._interval.take())
-            image = self._new_picture(progress.best_frame)
-            summary = _summary(values, image)
-            self._attempt(self._add, self._directory, summary, progress.env_steps)
+            summaries = _scalars(progress, *self._interval.take())
+            summaries += self._new_picture(progress.best_frame)
+            self._write(self._directory, progress.env_steps, summaries)
         if progress.histogram_q is not None:
-            summary = _histograms(progress)
-            at = progress.env_steps
-            self._attempt(self._add, self._histogram_directory, summary, at)
+            summaries = _histograms(progress)
+            self._write(self._histogram_directory, progress.env_steps, summaries)
 
     def close(self):
         """See `Monitor.close`."""
         self._is_on = False
-        self._purge_env_steps = None
+        self._purge_step = None
         files, self._files = self._files, {}
         for file in files.values():
             try:
                 file.close()
-            except (OSError, ValueError) as error:
+            except OSError as error:
                 self._warn(error)
 
-    def _new_picture(self, frame):
-        """The frame, if it is a picture that was not written yet."""
-        if frame is None or frame.ndim != 2 or frame.dtype != np.uint8:
-            return None
-        if self._best_frame is not None and np.array_equal(frame, self._best_frame):
-            return None
-        self._best_frame = frame.copy()
-        return self._best_frame
-
-    def _attempt(self, action, *arguments):
-        """Does it. If the disk does not let us, TensorBoard is off from here on."""
+    def _write(self, directory, env_steps, summaries):
+        """Writes summaries, and opens the file first if it is not open yet."""
         if not self._is_on:
             return
         try:
-            action(*arguments)
+            if directory not in self._files:
+                self._files[directory] = _EventFile(directory, self._purge_step)
+            for summary in summaries:
+                self._files[directory].write(step=env_steps, summary=summary)
         except OSError as error:
             self._warn(error)
             self._is_on = False
 
     def _warn(self, error):
-        if self._has_warned:
-            return
-        self._has_warned = True
-        _LOG.warning(
-            "Cannot write TensorBoard's files in %s (%s). "
-            "The training goes on without them.",
-            self._directory,
-            error,
-        )
+        if not self._has_warned:
+            self._has_warned = True
+            _LOG.warning(
+                "Cannot write TensorBoard's files in %s (%s). "
+                "The training goes on without them.",
+                self._directory,
+                error,
+            )
 
-    def _open(self, directory):
-        if directory not in self._files:
-            self._files[directory] = _EventFile(directory, self._purge_env_steps)
-        return self._files[directory]
+    def _new_picture(self, frame):
+        """Returns a summary of `frame` in a list, if it was not written before."""
+        if frame is None or frame.ndim != 2 or frame.dtype != np.uint8:
+            return []
+        if self._best_frame is not None and np.array_equal(frame, self._best_frame):
+            return []
+        from tensorboardX import summary
 
-    def _add(self, directory, summary, env_steps):
-        self._open(directory).add(summary, env_steps)
+        self._best_frame = frame.copy()
+        return [summary.image("observation", self._best_frame, dataformats="HW")]
 
 
 class _EventFile:
-    """One new event file in `directory`, flushed every few seconds."""
+    """A new event file in `directory`, flushed every few seconds."""
 
-    def __init__(self, directory, purge_env_steps):
+    def __init__(self, directory, purge_step):
+        from tensorboardX import RecordWriter
+        from tensorboardX.proto import event_pb2
+
         directory.mkdir(parents=True, exist_ok=True)
-        # Names hold the second only; a second file in it must not replace it.
+        # The count makes a file of the same second unique.
         count = len(list(directory.glob("events.out.tfevents.*")))
-        suffix = f".{count:04}.{os.getpid()}.keras_dqn"
-        self._events = _tensorboardx("proto.event_pb2")
-        writer = _tensorboardx("event_file_writer")
-        self._writer = writer.EventsWriter(str(directory / "events"), suffix)
+        name = f"events.out.tfevents.{int(time.time())}.{count:04}.{os.getpid()}"
+        self._new_event = event_pb2.Event
+        self._writer = RecordWriter(str(directory / name))
         self._next_flush = 0.0
-        if purge_env_steps is not None:
-            self._purge(purge_env_steps)
+        self.write(file_version="brain.Event:2")
+        if purge_step is not None:
+            log = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self.write(step=purge_step, session_log=log)
 
-    def add(self, summary, env_steps):
-        """Writes one event."""
-        event = self._events.Event(summary=summary)
-        event.step, event.wall_time = env_steps, time.time()
-        self._writer.write_event(event)
+    def write(self, **fields):
+        """Writes an event with these fields."""
+        event = self._new_event(wall_time=time.time(), **fields)
+        self._writer.write(event.SerializeToString())
         now = time.monotonic()
         if now >= self._next_flush:
             self._writer.flush()
             self._next_flush = now + _FLUSH_SECONDS
 
     def close(self):
-        """Writes what is left."""
+        """Writes what is left, and closes the file."""
         self._writer.close()
 
-    def _purge(self, env_steps):
-        log = self._events.SessionLog(status=self._events.SessionLog.START)
-        event = self._events.Event(session_log=log)
-        event.step, event.wall_time = env_steps, time.time()
-        self._writer.write_event(event)
 
-
-def _tensorboardx(module):
-    """Imports a module of tensorboardX, or says how to install it."""
+def _check_imports():
+    """Raises `ImportError`, with what to install, if a package is missing."""
     try:
-        return importlib.import_module(f"tensorboardX.{module}")
+        import PIL  # noqa: F401  # needed by `summary.image`
+        import tensorboardX  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            "TensorBoard's files are written by tensorboardX, which cannot be "
+            "TensorBoard's files need tensorboardX and Pillow, which cannot be "
             f'imported ({error}). Run: pip install "keras_dqn[tensorboard]"'
         ) from error
 
 
 def _scalars(progress, env_steps_per_second, updates_per_second):
+    """Returns a summary for each value that is known and finite."""
+    from tensorboardX import summary
+
     trained = progress.is_training
-    return {
+    values = {
         "fps": env_steps_per_second,
         "q": progress.q_mean,
         "q_std": progress.q_std,
@@ -201,31 +194,24 @@ def _scalars(progress, env_steps_per_second, updates_per_second):
         "best_reward": progress.best_score,
         "updates_per_second": updates_per_second if trained else None,
     }
-
-
-def _summary(values, image):
-    summary = _tensorboardx("proto.summary_pb2").Summary()
-    for tag, value in values.items():
-        if value is not None and math.isfinite(value):
-            summary.value.add(tag=tag, simple_value=value)
-    if image is not None:
-        picture = summary.value.add(tag="observation").image
-        picture.height, picture.width = image.shape
-        picture.colorspace = 1
-        picture.encoded_image_string = png(image)
-    return summary
+    return [
+        summary.scalar(tag, value)
+        for tag, value in values.items()
+        if value is not None and math.isfinite(value)
+    ]
 
 
 def _histograms(progress):
-    summary = _tensorboardx("proto.summary_pb2").Summary()
-    make_histogram = _tensorboardx("summary").make_histogram
+    """Returns summaries of the Q-values and the targets that are finite."""
+    from tensorboardX import summary
+
+    summaries = []
     for tag, values in (
         ("q", progress.histogram_q),
         ("q_update", progress.histogram_targets),
     ):
-        values = np.asarray(values if values is not None else [], "float64").ravel()
+        values = np.asarray([] if values is None else values, np.float64).ravel()
         values = values[np.isfinite(values)]
         if values.size:
-            histogram = make_histogram(values, bins=_HISTOGRAM_BINS)
-            summary.value.add(tag=tag).histo.CopyFrom(histogram)
-    return summary
+            summaries.append(summary.histogram(tag, values, bins=_HISTOGRAM_BINS))
+    return summaries
