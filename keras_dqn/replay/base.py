@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from keras_dqn import checks
 from keras_dqn.replay import mirror
+from keras_dqn.replay.checks import check_capacity
 from keras_dqn.replay.checks import checked_spec
 from keras_dqn.replay.storage import TransitionStore
 from keras_dqn.system import memory
@@ -214,10 +215,7 @@ class Replay:
                 "There is nothing to sample yet: at least `n_steps` steps must be "
                 f"added first. Received: {store.ring.time}, n_steps={self.n_steps}"
             )
-        if frames not in ("stacks", "numbers"):
-            raise ValueError(
-                f"`frames` must be 'stacks' or 'numbers'. Received: frames={frames!r}"
-            )
+        checks.choice("frames", frames, ("stacks", "numbers"))
         as_numbers = frames == "numbers"
         if as_numbers and store.ring.mirror is None:
             raise ValueError("`attach_frames` must come before `frames='numbers'`.")
@@ -321,18 +319,7 @@ class Replay:
 
     def _checked_spec(self, num_envs, stored_shape, dtype, frame_stack):
         spec = checked_spec(num_envs, stored_shape, dtype, frame_stack)
-        num_envs = spec["num_envs"]
-        if self.capacity % num_envs:
-            raise ValueError(
-                "`capacity` must be a multiple of `num_envs`. "
-                f"Received: capacity={self.capacity}, num_envs={num_envs}"
-            )
-        if self.capacity <= self.n_steps * num_envs:
-            raise ValueError(
-                "`capacity` must be more than `n_steps * num_envs`. Received: "
-                f"capacity={self.capacity}, n_steps={self.n_steps}, "
-                f"num_envs={num_envs}"
-            )
+        check_capacity(self.capacity, self.n_steps, spec["num_envs"])
         return spec
 
     # What a subclass defines: `_draw`, and the rest if it keeps priorities.

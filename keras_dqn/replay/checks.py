@@ -58,6 +58,20 @@ def checked_spec(
     }
 
 
+def check_capacity(capacity: int, n_steps: int, num_envs: int) -> None:
+    """Raises `ValueError` if a ring of so many transitions is not possible."""
+    if capacity % num_envs:
+        raise ValueError(
+            "`capacity` must be a multiple of `num_envs`. "
+            f"Received: capacity={capacity}, num_envs={num_envs}"
+        )
+    if capacity <= n_steps * num_envs:
+        raise ValueError(
+            "`capacity` must be more than `n_steps * num_envs`. Received: "
+            f"capacity={capacity}, n_steps={n_steps}, num_envs={num_envs}"
+        )
+
+
 def checked_actions(actions: np.ndarray | Sequence[Any], num_envs: int) -> np.ndarray:
     """Returns `actions` as an array that fits into int32; raises `ValueError`."""
     checked = _checked_vector("actions", actions, num_envs, "iu", "integers")
