@@ -12,6 +12,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from keras_dqn import checks
 from keras_dqn.schedules import PiecewiseSchedule
@@ -26,7 +28,7 @@ class SettingsError(ValueError):
         field: Name of the field or of the unknown key, or `None`.
     """
 
-    def __init__(self, message, field=None):
+    def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
 
@@ -183,7 +185,7 @@ class Settings:
         none="no limit",
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = checked(field.name, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
@@ -196,41 +198,41 @@ class Settings:
                 raise SettingsError(f"{rule}. Received: {', '.join(values)}", names[0])
 
     @property
-    def epsilon_schedule(self):
+    def epsilon_schedule(self) -> PiecewiseSchedule:
         """`PiecewiseSchedule` from agent steps to epsilon."""
         return PiecewiseSchedule(self.epsilon_endpoints, self.epsilon_final)
 
     @property
-    def beta_schedule(self):
+    def beta_schedule(self) -> PiecewiseSchedule:
         """`PiecewiseSchedule` from agent steps to beta."""
         return PiecewiseSchedule(self.beta_endpoints, self.beta_final)
 
     @property
-    def env_steps_per_iteration(self):
+    def env_steps_per_iteration(self) -> int:
         """Agent steps in one iteration, all environments together."""
         return self.num_envs * self.vector_steps_per_iteration
 
     @property
-    def iterations(self):
+    def iterations(self) -> int:
         """Iterations in the run; `env_steps` is rounded down to whole ones."""
         return self.env_steps // self.env_steps_per_iteration
 
     @property
-    def target_sync_interval_iterations(self):
+    def target_sync_interval_iterations(self) -> int:
         """Iterations between two updates of the target network, at least 1."""
         return max(1, self.target_sync_env_steps // self.env_steps_per_iteration)
 
     @property
-    def learning_starts(self):
+    def learning_starts(self) -> int:
         """Transitions in the replay with which training starts."""
         given = self.learning_starts_env_steps
         return self.replay_capacity if given is None else given
 
-    def replace(self, **changes):
+    def replace(self, **changes: Any) -> Settings:
         """Returns a copy with some fields changed. All rules are checked again."""
         return type(self).from_dict({**self.to_dict(), **changes})
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Returns all fields by name, as values that JSON can hold."""
         values = {name: getattr(self, name) for name in FIELDS}
         for name in ("epsilon_endpoints", "beta_endpoints"):
@@ -238,7 +240,7 @@ class Settings:
         return values
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
         """Returns `Settings` from a dictionary; fields left out have their defaults.
 
         Args:
@@ -261,10 +263,10 @@ class Settings:
         return cls(**values)
 
 
-FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
+FIELDS: dict[str, Any] = {field.name: field for field in dataclasses.fields(Settings)}
 
 
-def checked(name, value):
+def checked(name: str, value: object) -> Any:
     """Returns `value` in the plain Python type of the field `name`.
 
     Equal settings are then equal as JSON, too: NumPy numbers become Python numbers,
@@ -295,7 +297,7 @@ def _name(name, value):
 
 
 _BOUNDS = ("minimum", "maximum", "above", "choices")
-_CHECKS = {
+_CHECKS: dict[str, Any] = {
     "count": checks.integer,
     "number": checks.number,
     "flag": checks.boolean,

@@ -6,6 +6,9 @@ two changes. The schedules are made for the length of the run, unless they are g
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from keras_dqn import checks
 from keras_dqn.config import FIELDS
 from keras_dqn.config import Settings
@@ -13,7 +16,7 @@ from keras_dqn.config import SettingsError
 from keras_dqn.config import checked
 
 
-def breakout(**changes):
+def breakout(**changes: Any) -> Settings:
     """Returns the settings of the reference implementation, for Atari Breakout.
 
     They are the defaults of `Settings`. Only the schedules depend on `env_steps`: at
@@ -36,7 +39,7 @@ def breakout(**changes):
     return _settings(env_steps, changes, epsilon_endpoints=epsilon)
 
 
-def atari(**changes):
+def atari(**changes: Any) -> Settings:
     """Returns settings for a run of hours on any Atari game.
 
     Network, loss, optimizer and replay ratio are those of `breakout`. The rules of the
@@ -78,7 +81,7 @@ def atari(**changes):
     )
 
 
-def cartpole(**changes):
+def cartpole(**changes: Any) -> Settings:
     """Returns settings for CartPole-v1: a first check, minutes on a CPU.
 
     An agent that has learned to balance the pole often forgets it again, as its replay
@@ -143,12 +146,12 @@ def _settings(env_steps, changes, **values):
 PRESETS = {"breakout": breakout, "atari": atari, "cartpole": cartpole}
 
 
-def names():
+def names() -> tuple[str, ...]:
     """Returns the names of all presets, for the command line."""
     return tuple(PRESETS)
 
 
-def get(name):
+def get(name: str) -> Callable[..., Settings]:
     """Returns the preset `name`, a function of changes.
 
     Raises:

@@ -1,11 +1,21 @@
 """What a run remembers between iterations: counters, episodes, random generators."""
 
+from __future__ import annotations
+
 import collections
 import dataclasses
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from keras_dqn import checks
+
+if TYPE_CHECKING:
+    from keras_dqn.envs.step import Episode
+
 
 EPISODE_WINDOW = 100  # episodes in the running means
 _RNGS = ("exploration_rng", "replay_rng", "monitor_rng")
@@ -14,14 +24,14 @@ _RNGS = ("exploration_rng", "replay_rng", "monitor_rng")
 class EpisodeStatistics:
     """Counts finished episodes, averages the last 100, remembers the best."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = 0
-        self.scores = collections.deque(maxlen=EPISODE_WINDOW)
-        self.lengths = collections.deque(maxlen=EPISODE_WINDOW)
-        self.best_score = None
-        self.best_frame = None
+        self.scores: collections.deque[float] = collections.deque(maxlen=EPISODE_WINDOW)
+        self.lengths: collections.deque[int] = collections.deque(maxlen=EPISODE_WINDOW)
+        self.best_score: float | None = None
+        self.best_frame: np.ndarray | None = None
 
-    def add(self, episode):
+    def add(self, episode: Episode) -> None:
         """Takes one `Episode`. The best is only replaced by a better one."""
         self.count += 1
         self.scores.append(episode.score)
@@ -30,13 +40,13 @@ class EpisodeStatistics:
             self.best_score = episode.score
             self.best_frame = episode.final_frame
 
-    def mean(self, values):
+    def mean(self, values: Sequence[float]) -> float | None:
         """Returns the mean of `scores` or `lengths`, `None` without any."""
         return float(np.mean(values)) if values else None
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """Returns the statistics as a dictionary of arrays."""
-        state = {
+        state: dict[str, Any] = {
             "count": np.int64(self.count),
             "scores": np.array(self.scores, np.float64),
             "lengths": np.array(self.lengths, np.int64),
@@ -47,7 +57,7 @@ class EpisodeStatistics:
         return state
 
     @staticmethod
-    def state_spec():
+    def state_spec() -> dict[str, tuple[Any, tuple[int, ...]]]:
         """Returns `(dtype, shape)` by name, see `Replay.state_spec`."""
         return {
             "count": (np.int64, ()),
@@ -57,7 +67,7 @@ class EpisodeStatistics:
             "best_frame": (np.uint8, (4096, 4096, 4)),
         }
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Takes over what `state_dict` returned.
 
         Raises:
@@ -105,19 +115,20 @@ class RunState:
     reward_abs_max: float = 0.0
 
     @classmethod
-    def from_seed(cls, seed):
+    def from_seed(cls, seed: int) -> RunState:
         """Returns the state of a run that has not begun."""
         streams = np.random.SeedSequence(seed).spawn(len(_RNGS))
-        rngs = [np.random.default_rng(stream) for stream in streams]
-        return cls(0, 0, EpisodeStatistics(), *rngs, seed)
+        exploring, replaying, looking = map(np.random.default_rng, streams)
+        statistics = EpisodeStatistics()
+        return cls(0, 0, statistics, exploring, replaying, looking, seed)
 
-    def envs_seed(self):
+    def envs_seed(self) -> int:
         """Returns the seed for games that begin before the next iteration."""
         key = (len(_RNGS), self.iteration)
         stream = np.random.SeedSequence(self.seed, spawn_key=key)
         return int(stream.generate_state(1)[0] >> 1)
 
-    def to_meta(self):
+    def to_meta(self) -> dict[str, Any]:
         """Returns counters and generators as values that JSON can hold."""
         return {
             "iteration": self.iteration,
@@ -127,7 +138,7 @@ class RunState:
             **{name: getattr(self, name).bit_generator.state for name in _RNGS},
         }
 
-    def load_meta(self, meta):
+    def load_meta(self, meta: Mapping[str, Any]) -> None:
         """Takes over what `to_meta` returned.
 
         Raises:
@@ -149,7 +160,7 @@ class RunState:
         self.reward_abs_max = reward_abs_max
 
 
-def seed_of_fit(seed, number):
+def seed_of_fit(seed: int, number: int) -> int:
     """Returns the seed for an agent's `fit`, numbered from 0.
 
     The first one is `seed` itself. Each later one is derived from it and the

@@ -7,9 +7,13 @@ Every monitor answers to `start(info)`, `write(progress)`, `message(text)` and
 when it is first asked for.
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 import sys
+from typing import Any
+from typing import TextIO
 
 from keras_dqn.monitor.base import Monitor
 from keras_dqn.monitor.base import Monitors
@@ -35,17 +39,19 @@ _LAZY = {
 _MODES = ("auto", "live", "plain", "none")
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_LAZY[name]), name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def make_console(mode="auto", stream=None, log_interval_iterations=10):
+def make_console(
+    mode: str = "auto", stream: TextIO | None = None, log_interval_iterations: int = 10
+) -> Monitor:
     """Returns the console for `stream`: a live panel on a terminal, else lines.
 
     Args:

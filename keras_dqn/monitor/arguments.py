@@ -1,12 +1,14 @@
 """Refuses what cannot be told of a run, with what to write instead."""
 
+from __future__ import annotations
+
 import inspect
 
 from keras_dqn import checks
 from keras_dqn.monitor.base import Monitor
 
 
-def check_monitors(monitors):
+def check_monitors(monitors: object) -> None:
     """Refuses what is not `"auto"`, `None` or a `Monitor`.
 
     Raises:
@@ -27,7 +29,7 @@ def check_monitors(monitors):
     raise checks.wrong_kind("monitors", rule, monitors, instead)
 
 
-def check_callbacks(callbacks):
+def check_callbacks(callbacks: object) -> None:
     """Refuses what is not a list or tuple of functions of two arguments.
 
     Raises:

@@ -4,10 +4,15 @@
 second, however short an iteration is, and starts no thread.
 """
 
+from __future__ import annotations
+
 import atexit
 import contextlib
 import sys
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -18,6 +23,11 @@ from keras_dqn.monitor import text as texts
 from keras_dqn.monitor.base import Monitor
 from keras_dqn.monitor.plain import is_gone
 from keras_dqn.monitor.plain import silence
+
+if TYPE_CHECKING:
+    from keras_dqn.monitor.info import RunInfo
+    from keras_dqn.progress import Progress
+
 
 _PACE_WINDOWS = 6  # the time left looks further back than the rates
 
@@ -39,11 +49,11 @@ class LiveConsole(Monitor):
 
     def __init__(
         self,
-        stream=None,
-        refresh_seconds=0.5,
-        window_seconds=10.0,
-        clock=time.monotonic,
-    ):
+        stream: Any = None,
+        refresh_seconds: float = 0.5,
+        window_seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._stream = sys.stdout if stream is None else stream
         if isinstance(stream, Console):
             self._console, self._stream = stream, stream.file
@@ -56,7 +66,7 @@ class LiveConsole(Monitor):
         self._live = None
         self._is_silent = self._stream is None
 
-    def start(self, info):
+    def start(self, info: RunInfo) -> None:
         """See `Monitor.start`."""
         self._info, self._progress = info, None
         self._started = self._next_draw = self._clock()
@@ -77,7 +87,7 @@ class LiveConsole(Monitor):
             if self._live is not None:
                 self._live.start()
 
-    def write(self, progress):
+    def write(self, progress: Progress) -> None:
         """See `Monitor.write`."""
         if self._live is None:
             return
@@ -88,12 +98,12 @@ class LiveConsole(Monitor):
         if self._clock() >= self._next_draw or self._is_about_to_compile():
             self._draw()
 
-    def message(self, text):
+    def message(self, text: str) -> None:
         """See `Monitor.message`. It stands above the panel."""
         with self._terminal():
             self._print(text)
 
-    def close(self):
+    def close(self) -> None:
         """See `Monitor.close`. The last panel stays, with the last figures."""
         live = self._live
         if live is not None:

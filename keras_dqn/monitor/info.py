@@ -37,12 +37,12 @@ class RunInfo:
     seed: int | None = None
 
     @property
-    def frame_skip(self):
+    def frame_skip(self) -> int | None:
         """Emulator frames per agent step, or `None` where that has no meaning."""
         return self.env_options.get("frame_skip")
 
     @property
-    def score_unit(self):
+    def score_unit(self) -> str:
         """What one score is the score of: `"life"`, `"game"` or `"episode"`.
 
         Under `life_loss="reset"` a lost life ends the game, so that a score is
@@ -54,7 +54,7 @@ class RunInfo:
         return "life" if life_loss == "reset" else "game"
 
     @property
-    def score_units(self):
+    def score_units(self) -> str:
         """Plural of `score_unit`."""
         return {"life": "lives", "game": "games", "episode": "episodes"}[
             self.score_unit

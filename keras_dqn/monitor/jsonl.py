@@ -7,16 +7,25 @@ iteration, and they never fall within one run. What is not known, or not
 finite, is `null`.
 """
 
+from __future__ import annotations
+
 import dataclasses
+import io
 import json
 import logging
 import math
 import os
 import pathlib
+from typing import TYPE_CHECKING
 
 from keras_dqn import checks
 from keras_dqn.monitor import rates
 from keras_dqn.monitor.base import Monitor
+
+if TYPE_CHECKING:
+    from keras_dqn.monitor.info import RunInfo
+    from keras_dqn.progress import Progress
+
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,16 +42,18 @@ class JsonLines(Monitor):
             of type `"metrics"`.
     """
 
-    def __init__(self, path, log_interval_iterations=10):
+    def __init__(
+        self, path: str | os.PathLike[str], log_interval_iterations: int = 10
+    ) -> None:
         self._path = pathlib.Path(path)
         self._log_interval = checks.integer(
             "log_interval_iterations", log_interval_iterations, minimum=1
         )
-        self._file = None
+        self._file: io.FileIO | None = None
         self._has_warned = False
         self._start_env_steps = 0
 
-    def resume(self, env_steps):
+    def resume(self, env_steps: int) -> None:
         """See `Monitor.resume`. Lines of `env_steps` and later are cut off."""
         if self._file is not None:
             raise RuntimeError("`resume` must be called before `start`.")
@@ -54,7 +65,7 @@ class JsonLines(Monitor):
         except OSError as error:
             self._warn(error)
 
-    def start(self, info):
+    def start(self, info: RunInfo) -> None:
         """See `Monitor.start`."""
         self._interval = rates.IntervalRates()
         try:
@@ -66,7 +77,7 @@ class JsonLines(Monitor):
             self._warn(error)
         self._append("start", self._start_env_steps, dataclasses.asdict(info))
 
-    def write(self, progress):
+    def write(self, progress: Progress) -> None:
         """See `Monitor.write`."""
         if self._file is None:
             return
@@ -77,7 +88,7 @@ class JsonLines(Monitor):
             figures = _figures(progress, *self._interval.take())
             self._append("metrics", progress.env_steps, figures)
 
-    def close(self):
+    def close(self) -> None:
         """See `Monitor.close`."""
         file, self._file = self._file, None
         self._start_env_steps = 0
@@ -119,7 +130,7 @@ class JsonLines(Monitor):
             )
 
 
-def cut_off(path, env_steps):
+def cut_off(path: pathlib.Path, env_steps: int) -> None:
     """Cuts the last run in `path` off at its first line of `env_steps` or later.
 
     A torn last line goes too. Earlier runs in the same file are left alone.
@@ -147,7 +158,7 @@ def cut_off(path, env_steps):
             file.truncate(cut)
 
 
-def last_env_steps(path):
+def last_env_steps(path: pathlib.Path) -> int:
     """Returns the last `env_steps` in a file that `JsonLines` wrote; 0 without any."""
     try:
         with open(path, "rb") as file:

@@ -4,8 +4,12 @@ On a terminal of 114 columns the figures stand in three columns, of 80 in two,
 below in one.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+from collections.abc import Iterator
+from typing import Any
 
 from rich import box
 from rich.console import Group
@@ -25,12 +29,12 @@ _RATIOS = (5, 6, 5)  # the scores, in the middle, have the longest values
 _MARGIN = 2  # the terminal writes ^C behind the panel, where it must not wrap
 
 
-def waiting():
+def waiting() -> Any:
     """What is shown before the first record."""
     return Text("starting ...", style="dim")
 
 
-def is_first_update_next(info, progress):
+def is_first_update_next(info: RunInfo, progress: Progress) -> bool:
     """Whether the next iteration is the first to train."""
     added = progress.env_steps_done - progress.env_steps
     due = _transitions_before_training(info, progress)
@@ -61,7 +65,7 @@ class Panel:
     updates_per_second: float | None
     seconds_left: float | None
 
-    def __rich_console__(self, console, options):
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
         sign = "+-" if options.ascii_only else "±"
         width = options.max_width - _MARGIN
         learning = self._learning(sign)

@@ -5,15 +5,26 @@
 The first four are as the seed prints them; the rest is an extension.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import TextIO
 
 from keras_dqn import checks
 from keras_dqn.monitor import rates
 from keras_dqn.monitor import text
 from keras_dqn.monitor.base import Monitor
+
+if TYPE_CHECKING:
+    from keras_dqn.monitor.info import RunInfo
+    from keras_dqn.progress import Progress
+
 
 _PACE_SECONDS = 300.0
 
@@ -32,22 +43,28 @@ class PlainConsole(Monitor):
         clock: Function that returns monotonic seconds.
     """
 
-    def __init__(self, stream=None, log_interval_iterations=10, clock=time.monotonic):
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        log_interval_iterations: int = 10,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._stream = sys.stdout if stream is None else stream
         self._log_interval = checks.integer(
             "log_interval_iterations", log_interval_iterations, minimum=1
         )
         self._clock = clock
         self._is_silent = self._stream is None
+        self._was_training = False
         self._forget()
 
-    def start(self, info):
+    def start(self, info: RunInfo) -> None:
         """See `Monitor.start`."""
         self._is_silent = self._stream is None
         self._forget()
         self._say("\n".join(text.introduction(info)))
 
-    def write(self, progress):
+    def write(self, progress: Progress) -> None:
         """See `Monitor.write`."""
         if self._is_silent:
             return
@@ -59,11 +76,11 @@ class PlainConsole(Monitor):
             self._pace.add(self._clock(), progress.env_steps_done)
             self._say(self._line(progress))
 
-    def message(self, text):
+    def message(self, text: str) -> None:
         """See `Monitor.message`."""
         self._say(text)
 
-    def close(self):
+    def close(self) -> None:
         """See `Monitor.close`. The stream stays open: it is not ours."""
         self._is_silent = True
 
@@ -121,12 +138,12 @@ class PlainConsole(Monitor):
         self._stream.flush()
 
 
-def is_gone(stream, error):
+def is_gone(stream: Any, error: Exception) -> bool:
     """Whether `error` says that `stream` has no reader, or is closed."""
     return isinstance(error, OSError) or getattr(stream, "closed", False)
 
 
-def silence(stream):
+def silence(stream: Any) -> None:
     """Points `stream` at the null device, if it is the process's own output.
 
     Otherwise whoever prints next, and the interpreter when it exits, would

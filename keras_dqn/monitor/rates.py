@@ -4,7 +4,13 @@ One iteration is too short to be timed alone, so every rate is a sum of steps
 over a sum of seconds.
 """
 
+from __future__ import annotations
+
 import collections
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras_dqn.progress import Progress
 
 
 class IntervalRates:
@@ -13,11 +19,11 @@ class IntervalRates:
     `add` takes a record; `take` returns the rates and starts again.
     """
 
-    def __init__(self):
-        self._updates_before = None
+    def __init__(self) -> None:
+        self._updates_before: int | None = None
         self._clear()
 
-    def add(self, progress):
+    def add(self, progress: Progress) -> None:
         """Counts one record."""
         self._env_steps += progress.env_steps_done - progress.env_steps
         self._seconds += progress.seconds
@@ -28,7 +34,7 @@ class IntervalRates:
             self._update_seconds += progress.seconds
         self._updates_before = progress.updates
 
-    def take(self):
+    def take(self) -> tuple[float | None, float | None]:
         """Returns agent steps and gradient steps per second.
 
         Returns:
@@ -54,22 +60,22 @@ class SlidingRate:
         window: Float. Seconds that the rate looks back over.
     """
 
-    def __init__(self, window):
+    def __init__(self, window: float) -> None:
         self._window = window
-        self._points = collections.deque()
+        self._points: collections.deque[tuple[float, ...]] = collections.deque()
 
-    def add(self, seconds, *amounts):
+    def add(self, seconds: float, *amounts: float) -> None:
         """Notes the running totals `amounts` at `seconds`, which only grows."""
         self._points.append((seconds, *amounts))
         # One point older than the window stays: it is where the window begins.
         while len(self._points) > 2 and self._points[1][0] < seconds - self._window:
             self._points.popleft()
 
-    def clear(self):
+    def clear(self) -> None:
         """Forgets everything."""
         self._points.clear()
 
-    def rates(self):
+    def rates(self) -> tuple[float, ...] | None:
         """Returns one rate for each amount, or `None` where none is known yet."""
         if len(self._points) < 2:
             return None
@@ -82,7 +88,9 @@ class SlidingRate:
         )
 
 
-def seconds_left(progress, env_steps_per_second):
+def seconds_left(
+    progress: Progress, env_steps_per_second: float | None
+) -> float | None:
     """Seconds until the run's end at this rate by the clock, or `None`."""
     if not env_steps_per_second:
         return None

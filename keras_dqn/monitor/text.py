@@ -1,24 +1,31 @@
 """Numbers and first lines, as people read them."""
 
+from __future__ import annotations
+
 import math
 import textwrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras_dqn.monitor.info import RunInfo
+
 
 DASH = "-"
 
 
-def number(value, spec):
+def number(value: float | None, spec: str) -> str:
     """`format(value, spec)`, or a dash where there is no finite value."""
     if value is None or not math.isfinite(value):
         return DASH
     return format(value, spec)
 
 
-def encodable(line, encoding):
+def encodable(line: str, encoding: str) -> str:
     """`line` as `encoding` can write it: `\\xe9` for what it has no letter for."""
     return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def short(value):
+def short(value: float) -> str:
     """A count in few characters: `9,500`, `16.4k`, `1.25M`, `40M`."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= limit:
@@ -28,7 +35,7 @@ def short(value):
     return f"{value:,.0f}"
 
 
-def duration(seconds):
+def duration(seconds: float | None) -> str:
     """Seconds as `0:00:07`, `3:10:22` or `2d 03:10`; a dash for `None`."""
     if seconds is None or not math.isfinite(seconds):
         return DASH
@@ -40,21 +47,21 @@ def duration(seconds):
     return f"{hours}:{minutes:02}:{seconds:02}"
 
 
-def memory(nbytes):
+def memory(nbytes: float) -> str:
     """Bytes as MiB, or as GiB from 1 GiB on."""
     if nbytes >= 2**30:
         return f"{nbytes / 2**30:.2f} GiB"
     return f"{nbytes / 2**20:.1f} MiB"
 
 
-def percent(part, whole):
+def percent(part: float, whole: float) -> str:
     """`43.2 %`, rounded down, so that 100 % is said only of the whole."""
     if whole <= 0:
         return DASH
     return f"{math.floor(1000 * part / whole) / 10:.1f} %"
 
 
-def introduction(info, width=80):
+def introduction(info: RunInfo, width: int = 80) -> list[str]:
     """Returns the first lines of a run: what runs, on what, with what options.
 
     Args:

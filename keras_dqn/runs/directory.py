@@ -1,5 +1,8 @@
 """The files of a run directory: their names stand here and nowhere else."""
 
+from __future__ import annotations
+
+import os
 import pathlib
 
 from keras_dqn.system.lock import RunLock
@@ -22,7 +25,7 @@ class RunDirectory:
         iteration_digests: `iteration-digests.jsonl`, the same for each iteration.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = pathlib.Path(path)
         self.settings = self.path / "settings.json"
         self.metrics = self.path / "metrics.jsonl"
@@ -32,10 +35,10 @@ class RunDirectory:
         self.digests = self.path / "digests.json"
         self.iteration_digests = self.path / "iteration-digests.jsonl"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self.path)
 
-    def holds_a_run(self):
+    def holds_a_run(self) -> bool:
         """Whether a run has written here. A lock alone was left by a killed start."""
         if not self.path.exists():
             return False
