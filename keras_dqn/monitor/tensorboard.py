@@ -6,17 +6,26 @@ the thread of tensorboardX's `SummaryWriter` dies when the disk is full, and the
 queue fills up and the training waits for it for ever.
 """
 
+from __future__ import annotations
+
 import logging
 import math
 import os
 import pathlib
 import time
+from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from keras_dqn import checks
 from keras_dqn.monitor import rates
 from keras_dqn.monitor.base import Monitor
+
+if TYPE_CHECKING:
+    from keras_dqn.monitor.info import RunInfo
+    from keras_dqn.progress import Progress
+
 
 _LOG = logging.getLogger(__name__)
 _FLUSH_SECONDS = 10.0
@@ -43,7 +52,12 @@ class TensorBoard(Monitor):
         ImportError: If tensorboardX or Pillow is not installed.
     """
 
-    def __init__(self, directory, histogram_directory=None, log_interval_iterations=10):
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        histogram_directory: str | os.PathLike[str] | None = None,
+        log_interval_iterations: int = 10,
+    ) -> None:
         _check_imports()
         self._directory = pathlib.Path(directory)
         self._histogram_directory = pathlib.Path(
@@ -52,17 +66,17 @@ class TensorBoard(Monitor):
         self._log_interval = checks.integer(
             "log_interval_iterations", log_interval_iterations, minimum=1
         )
-        self._files = {}  # by directory
-        self._purge_step = None
+        self._files: dict[pathlib.Path, Any] = {}
+        self._purge_step: int | None = None
         self._is_on = self._has_warned = False
 
-    def resume(self, env_steps):
+    def resume(self, env_steps: int) -> None:
         """See `Monitor.resume`. TensorBoard hides the records from there on."""
         if self._is_on:
             raise RuntimeError("`resume` must be called before `start`.")
         self._purge_step = int(env_steps)
 
-    def start(self, info):
+    def start(self, info: RunInfo) -> None:
         """See `Monitor.start`."""
         self._interval = rates.IntervalRates()
         self._best_frame = None
@@ -72,7 +86,7 @@ class TensorBoard(Monitor):
         if self._purge_step is not None and self._histogram_directory.is_dir():
             self._write(self._histogram_directory, 0, [])
 
-    def write(self, progress):
+    def write(self, progress: Progress) -> None:
         """See `Monitor.write`."""
         if not self._is_on:
             return
@@ -85,7 +99,7 @@ class TensorBoard(Monitor):
             summaries = _histograms(progress)
             self._write(self._histogram_directory, progress.env_steps, summaries)
 
-    def close(self):
+    def close(self) -> None:
         """See `Monitor.close`."""
         self._is_on = False
         self._purge_step = None
