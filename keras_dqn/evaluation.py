@@ -13,8 +13,8 @@ from keras_dqn import checks
 from keras_dqn.exploration import epsilon_greedy
 
 if TYPE_CHECKING:
+    from keras_dqn.envs.base import VectorEnvs
     from keras_dqn.envs.step import Episode
-    from keras_dqn.envs.step import VectorEnvs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_dqn.envs import make_envs
-from keras_dqn.envs.step import game_seeds
+from keras_dqn.envs.base import game_seeds
 from tests.toys import ChainEnv
 from tests.toys import CountingEnv
 from tests.toys import EchoEnv

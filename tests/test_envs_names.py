@@ -10,8 +10,8 @@ import pytest
 from ale_py import roms
 
 from keras_dqn.envs import make_envs
+from keras_dqn.envs.base import game_seeds
 from keras_dqn.envs.names import parse_atari_name
-from keras_dqn.envs.step import game_seeds
 from keras_dqn.system.cpus import usable_cpus
 
 pytestmark = pytest.mark.numpy

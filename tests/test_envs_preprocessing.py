@@ -13,7 +13,7 @@ import pytest
 from ale_py import roms
 
 from keras_dqn.envs import AtariEnvs
-from keras_dqn.envs.step import game_seeds
+from keras_dqn.envs.base import game_seeds
 
 pytestmark = pytest.mark.numpy
 

@@ -7,7 +7,7 @@ import pytest
 from ale_py.vector_env import AtariVectorEnv
 
 from keras_dqn.envs import make_envs
-from keras_dqn.envs.step import game_seeds
+from keras_dqn.envs.base import game_seeds
 from keras_dqn.run_state import RunState
 
 pytestmark = pytest.mark.numpy

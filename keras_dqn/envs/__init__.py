@@ -1,4 +1,4 @@
-"""Environments: `n` games side by side, behind one small contract."""
+"""Vector environments: `n` games side by side, Atari or Gymnasium."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import gymnasium as _gymnasium
 
 from keras_dqn import checks as _checks
 from keras_dqn.envs.atari import AtariEnvs
-from keras_dqn.envs.atari import is_made_by_ale as _is_made_by_ale
+from keras_dqn.envs.base import VectorEnvs
 from keras_dqn.envs.gymnasium import GymnasiumEnvs
+from keras_dqn.envs.names import is_made_by_ale as _is_made_by_ale
 from keras_dqn.envs.step import EnvFault
 from keras_dqn.envs.step import Episode
 from keras_dqn.envs.step import Step
-from keras_dqn.envs.step import VectorEnvs
 
 __all__ = [
     "AtariEnvs",
@@ -77,14 +77,13 @@ def make_evaluation_envs(
     seed: int | None = None,
     **options: Any,
 ) -> VectorEnvs:
-    """Makes environments that play whole games, to tell how good an agent is.
+    """Makes environments for an evaluation, which plays whole games.
 
-    Atari games are played with `life_loss="ignore"`, unless it is given: a lost
-    life is no end.
+    Atari games have `life_loss="ignore"`, unless it is given.
 
     Args:
-        env: As in `make_envs`, or a `VectorEnvs`, whose game is then made again
-            with its own options but `life_loss`.
+        env: As in `make_envs`, or a `VectorEnvs`: its game is made again, with the
+            same options but `life_loss`.
         num_envs: Integer, how many.
         seed: Integer, the default of `reset`, or `None`.
         **options: As in `make_envs`; they take precedence.
@@ -102,7 +101,7 @@ def make_evaluation_envs(
 
 
 def is_atari(env: object) -> bool:
-    """Returns whether `make_envs` takes `env` for the id of an Atari game."""
+    """Whether `make_envs` makes `AtariEnvs` of `env`."""
     return isinstance(env, str) and not _is_gymnasium_id(env)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gymnasium
 
 from keras_dqn import checks
-from keras_dqn.envs.step import VectorEnvs
+from keras_dqn.envs.base import VectorEnvs
 
 
 def check_envs(envs: object) -> None:

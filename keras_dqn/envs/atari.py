@@ -1,8 +1,8 @@
-"""Atari games on ALE's own vector environment: C++ threads and preprocessing.
+"""Atari games on ALE's vector environment, which plays and preprocesses in C++.
 
-Each agent step holds one action for `frame_skip` emulator frames. Of the last
-two, in gray, ALE takes the maximum of each pixel, then shrinks 210x160 to 84x84 by
-averaging areas. The last four such frames are the observation.
+Each agent step repeats one action for `frame_skip` emulator frames. ALE takes the
+maximum of the last two gray screens, pixel by pixel, and shrinks it from 210x160 to
+84x84 by averaging areas. The last four such frames are the observation.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import gymnasium
 import numpy as np
 
 from keras_dqn import checks
-from keras_dqn.envs.names import parse_atari_name
-from keras_dqn.envs.step import VectorEnvs
+from keras_dqn.envs.base import VectorEnvs
+from keras_dqn.envs.names import find_game
 from keras_dqn.system.cpus import usable_cpus
 
 LIFE_LOSS = ("reset", "terminal", "ignore")
 
 _FRAME_STACK = 4
 _FRAME_SIDE = 84
-# ALE counts frames in a C int. Its own limit is put out of reach (see `_recv`).
+# ALE counts frames in a C int. Its own time limit is never reached (see `_recv`).
 _MOST_FRAMES = 2**30
 
 _CHECKS: dict[str, Any] = {
@@ -44,20 +44,20 @@ _CHECKS: dict[str, Any] = {
 class AtariEnvs(VectorEnvs):
     """`n` copies of one Atari game.
 
-    At a reset ALE presses FIRE once if the game knows FIRE (`fire_reset`), then
-    waits for a random number of frames. The first observation is three black
-    frames and the first screen. After a lost life, unless it resets the game,
-    nobody presses FIRE: that is left to the agent.
+    At a reset ALE presses FIRE once if the game has that action (`fire_reset`), then
+    takes a random number of no-ops. The first observation is three black frames and
+    the first screen. After a lost life, unless it resets the game, the agent must
+    press FIRE itself.
 
-    The final observation of a game that is over ends with a frame that ALE did not
-    refresh. Nothing bootstraps from it. After a time limit it is exact.
+    When a game is over, the newest frame of the final observation is not updated by
+    ALE. No target bootstraps from it. After a time limit it is exact.
 
-    With `repeat_action_probability=0` a game is a function of its actions: the
-    seed decides the number of no-ops and nothing else.
+    With `repeat_action_probability=0` a game is deterministic: the seed decides the
+    number of no-ops and nothing else.
 
-    Differences from the program that this library rebuilds: it waited 30 frames,
-    then pressed FIRE and RIGHT; its first observation held the first frame four
-    times; and it shrank the two frames before taking the maximum.
+    Differences from the reference implementation: it waited 30 frames, then pressed
+    FIRE and RIGHT; its first observation held the first frame four times; and it
+    shrank the two frames before taking the maximum.
 
     Args:
         env: String, the game; see `parse_atari_name`.
@@ -66,19 +66,19 @@ class AtariEnvs(VectorEnvs):
         repeat_action_probability: Float, the chance in each emulator frame that
             the previous action is repeated instead ("sticky actions"). `None`
             follows the id: 0.25 for `-v5` and `-v0`, else 0.
-        life_loss: String, what a lost life means. `"terminal"`: the end for the
-            targets, while the game goes on. `"reset"`: the end of the episode,
-            and the game starts again with all lives; scores are those of a single
-            life, not comparable with published ones. `"ignore"`: nothing.
-        noop_max: Integer. The no-ops after a reset are drawn uniformly from
-            `0 ... noop_max - 1`, one fewer where FIRE was pressed.
+        life_loss: String, what a lost life means. `"terminal"`: targets do not
+            bootstrap, and the game goes on. `"reset"`: the episode ends, and the
+            game starts again with all lives; scores are those of a single life,
+            not comparable with published ones. `"ignore"`: nothing.
+        noop_max: Integer. The number of no-ops after a reset is drawn uniformly
+            from `0 ... noop_max - 1`. FIRE replaces one of them.
         clip_rewards: Bool, whether `training_rewards` are the signs of the
             rewards. Scores are always raw.
         frame_skip: Integer, emulator frames per agent step.
         max_episode_frames: Integer, emulator frames after which an episode is
-            truncated, counted in whole agent steps, after the no-ops.
-        full_action_space: Bool, whether all 18 actions are offered in place of
-            those that do something in this game.
+            truncated, rounded up to agent steps, without the no-ops.
+        full_action_space: Bool, whether all 18 actions are offered, or those only
+            that have an effect in this game.
         fire_reset: Bool, whether FIRE is pressed at a reset.
         num_threads: Integer, C++ threads; 0 for one per usable CPU, or per game
             if those are fewer. The frames do not depend on it.
@@ -117,7 +117,7 @@ class AtariEnvs(VectorEnvs):
         num_threads: int = 0,
     ) -> None:
         super().__init__(num_envs, seed)
-        name, rom_path, ale_version = _find_game(env)
+        name, rom_path, ale_version = find_game(env)
         if repeat_action_probability is None:
             repeat_action_probability = name.repeat_action_probability
         given = {
@@ -153,8 +153,8 @@ class AtariEnvs(VectorEnvs):
 
     def _reset(self, seeds):
         if self._is_in_flight:
-            # Actions were sent and their outcome never arrived, or not for
-            # certain (Ctrl-C). To wait for it might be to wait for ever.
+            # Actions were sent, and Ctrl-C may have come before or after their
+            # outcome. Waiting for it could take for ever.
             self._emulator = _make_emulator(self._rom, self.options)
             self._is_in_flight = False
         observations, info = self._emulator.reset(seed=seeds)
@@ -179,8 +179,8 @@ class AtariEnvs(VectorEnvs):
         lives = self._lives_left(info["lives"], ended)
         expired = ~ended & self._is_out_of_time()
         if expired.any():
-            # ALE's own limit breaks off within a step, and the observation that
-            # it returns is an older frame. So time is kept here.
+            # ALE's own limit ends within an agent step and returns an older frame.
+            # So frames are counted here.
             observations, info = self._emulator.reset(options={"reset_mask": expired})
             starts = _episode_starts(info)
         self._lives, self._episode_starts = info["lives"], starts
@@ -210,10 +210,9 @@ class AtariEnvs(VectorEnvs):
         return frames >= self.options["max_episode_frames"]
 
     def _lives_left(self, lives, ended):
-        """Returns the lives after the step, but before any restart.
+        """Returns the lives after the step and before a restart, -1 without lives.
 
-        Where ALE restarted the game it reports the lives of the new one. Then it
-        was game over, or one life less than before.
+        Where ALE restarted the game it reports the lives of the new one.
         """
         left = 0
         if self.options["life_loss"] == "reset":
@@ -224,39 +223,10 @@ class AtariEnvs(VectorEnvs):
 def _episode_starts(info):
     """Returns the emulator frame at which each running game began, `(n,)`.
 
-    It changes if and only if the game restarted, which nothing else in ALE's
-    answer tells: `terminated` is also set by a lost life.
+    It changes if and only if the game restarted. ALE tells it by nothing else:
+    `terminated` is also set by a lost life.
     """
     return info["frame_number"] - info["episode_frame_number"]
-
-
-def is_made_by_ale(spec: Any) -> bool:
-    """Whether a Gymnasium `EnvSpec` is one of ALE's."""
-    return str(spec.entry_point).startswith("ale_py")
-
-
-def _find_game(env):
-    """Returns the `AtariName`, the path of the ROM and ALE's version."""
-    try:
-        import ale_py
-        from ale_py import roms
-    except ImportError as error:
-        raise ImportError(
-            f"Atari games need ALE: pip install 'gymnasium[atari]'. Received: {env=}"
-        ) from error
-    if not isinstance(env, str):
-        raise TypeError(f"`env` must be a string. Received: {env=}")
-    others = [id for id, spec in gymnasium.registry.items() if not is_made_by_ale(spec)]
-    name = parse_atari_name(env, roms.get_all_rom_ids(), others)
-    try:
-        path = roms.get_rom_path(name.rom)
-    except OSError as error:
-        raise ValueError(
-            f"`env` must be a game whose ROM is installed and intact ({error}). ROMs "
-            "come with ALE: pip install --force-reinstall ale-py, and unset the "
-            f"environment variable ALE_ROMS_DIR if it is set. Received: {env=}"
-        ) from error
-    return name, path, ale_py.__version__
 
 
 def _md5(path):

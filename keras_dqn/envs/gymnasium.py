@@ -1,4 +1,4 @@
-"""Any Gymnasium environment with discrete actions, `n` of them in a loop."""
+"""Any Gymnasium environment with discrete actions, `n` of them one after the other."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import numpy as np
 from gymnasium import spaces
 
 from keras_dqn.envs.arguments import check_env
+from keras_dqn.envs.base import VectorEnvs
 from keras_dqn.envs.observations import Encoder
 from keras_dqn.envs.step import EnvFault
-from keras_dqn.envs.step import VectorEnvs
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -79,7 +79,7 @@ class GymnasiumEnvs(VectorEnvs):
         }
 
     def _read_spaces(self):
-        """Refuses what a DQN cannot act in, and sets shapes and dtypes."""
+        """Sets what follows from the spaces, or refuses them."""
         action_space, space = _spaces(self._envs[0])
         for other in self._envs[1:]:
             if _spaces(other) != (action_space, space):
@@ -87,29 +87,11 @@ class GymnasiumEnvs(VectorEnvs):
                     "`env` must have the same spaces each time it is made. Received: "
                     f"{(action_space, space)} and {_spaces(other)}"
                 )
-        if not isinstance(action_space, spaces.Discrete):
-            raise ValueError(
-                "`env` must have a `Discrete` action space of `gymnasium.spaces`. "
-                "Number the actions that matter, and translate the numbers with "
-                "`gymnasium.wrappers.TransformAction`. Received: "
-                f"{self.env_id} with {action_space=!s}"
-            )
-        if action_space.n < 1:
-            raise ValueError(
-                "`env` must have at least one action. Received: "
-                f"{self.env_id} with {action_space=!s}"
-            )
-        if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiBinary):
-            raise ValueError(
-                "`env` must have a `Box`, `Discrete` or `MultiBinary` observation "
-                "space of `gymnasium.spaces`. Make a `Box` of another one with "
-                "`lambda: gymnasium.wrappers.FlattenObservation(...)`. Received: "
-                f"{self.env_id} with observation_space={space}"
-            )
+        _check_action_space(self.env_id, action_space)
+        encoder = Encoder(self.env_id, space)
         self.num_actions = int(action_space.n)
         self._first_action = int(action_space.start)
         self.action_meanings = _action_meanings(self._envs[0])
-        encoder = Encoder(space)
         self._encode = encoder.encode
         self._shows_images = encoder.shows_images
         self.stored_shape = self.observation_shape = encoder.shape
@@ -271,6 +253,18 @@ def _env_id(env, made):
     if made.spec is not None:
         return made.spec.id
     return type(made.unwrapped).__name__
+
+
+def _check_action_space(env_id, space):
+    received = f"Received: {env_id} with action_space={space}"
+    if not isinstance(space, spaces.Discrete):
+        raise ValueError(
+            "`env` must have a `Discrete` action space of `gymnasium.spaces`. Number "
+            "the actions that matter, and translate the numbers with "
+            f"`gymnasium.wrappers.TransformAction`. {received}"
+        )
+    if space.n < 1:
+        raise ValueError(f"`env` must have at least one action. {received}")
 
 
 def _action_meanings(env):

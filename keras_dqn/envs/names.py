@@ -1,16 +1,20 @@
-"""What the name of an Atari game asks for.
+"""The ids of Atari games.
 
-The same game goes by many ids, and the id says more than the game: by Gymnasium's
-convention `-v5` and `-v0` repeat the previous action with a probability of 0.25
-("sticky actions"), `-v4` never does. An id whose meaning cannot be honored is
-refused, with the id that can.
+A game has many ids, and an id says more than the game: by Gymnasium's convention
+`-v5` and `-v0` repeat the previous action with a probability of 0.25 ("sticky
+actions"), `-v4` never does. An id that asks for what `AtariEnvs` does not do is
+refused, with an id that can be used instead.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import re
 from collections.abc import Iterable
+from typing import Any
+
+import gymnasium
 
 from keras_dqn import checks
 
@@ -31,7 +35,7 @@ _ID = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class AtariName:
-    """An Atari id, taken apart.
+    """What an Atari id stands for.
 
     Attributes:
         rom: String, what ALE calls the game: `"ms_pacman"`.
@@ -47,7 +51,7 @@ class AtariName:
 def parse_atari_name(
     name: str, roms: Iterable[str], other_ids: Iterable[str] = ()
 ) -> AtariName:
-    """Finds the game that `name` means.
+    """Finds the game that `name` stands for.
 
     Args:
         name: String: `"Breakout"`, `"breakout"`, `"ALE/Breakout-v5"`,
@@ -63,7 +67,7 @@ def parse_atari_name(
 
     Raises:
         ValueError: If no such game exists, with the nearest names, or if the id
-            asks for something that cannot be honored.
+            asks for what `AtariEnvs` does not do.
     """
     match = _ID.fullmatch(name)
     by_key = {rom.replace("_", ""): rom for rom in roms}
@@ -81,12 +85,50 @@ def parse_atari_name(
     return AtariName(rom, f"ALE/{_title(rom)}", _STICKY[match["version"]])
 
 
+def is_made_by_ale(spec: Any) -> bool:
+    """Whether a Gymnasium `EnvSpec` is one of ALE's."""
+    return str(spec.entry_point).startswith("ale_py")
+
+
+def find_game(env: str) -> tuple[AtariName, pathlib.Path, str]:
+    """Finds the game that `env` names, and its ROM.
+
+    Returns:
+        The `AtariName`, the `pathlib.Path` of the ROM, and ALE's version.
+
+    Raises:
+        ImportError: If ALE is not installed.
+        TypeError: If `env` is no string.
+        ValueError: If the game is unknown, or its ROM missing or damaged.
+    """
+    try:
+        import ale_py
+        from ale_py import roms
+    except ImportError as error:
+        raise ImportError(
+            f"Atari games need ALE: pip install 'gymnasium[atari]'. Received: {env=}"
+        ) from error
+    if not isinstance(env, str):
+        raise TypeError(f"`env` must be a string. Received: {env=}")
+    others = [id for id, spec in gymnasium.registry.items() if not is_made_by_ale(spec)]
+    name = parse_atari_name(env, roms.get_all_rom_ids(), others)
+    try:
+        path = roms.get_rom_path(name.rom)
+    except OSError as error:
+        raise ValueError(
+            f"`env` must be a game whose ROM is installed and intact ({error}). ROMs "
+            "come with ALE: pip install --force-reinstall ale-py, and unset the "
+            f"environment variable ALE_ROMS_DIR if it is set. Received: {env=}"
+        ) from error
+    return name, path, ale_py.__version__
+
+
 def _title(rom):
     return rom.title().replace("_", "")
 
 
 def _check_honored(name, match, rom):
-    """Refuses ids that mean something else than what would be played."""
+    """Refuses ids that ask for something else than what would be played."""
     kind, version = (match["kind"] or "").lower(), match["version"]
     if rom in _TWO_PLAYERS:
         reason, instead = "needs two players", "Breakout"
@@ -103,6 +145,6 @@ def _check_honored(name, match, rom):
     else:
         return
     raise ValueError(
-        f"`env` must be an id whose meaning can be honored; this one {reason}. "
+        f"`env` must be an id that can be played as it says; this one {reason}. "
         f"Use {instead!r}. Received: env={name!r}"
     )

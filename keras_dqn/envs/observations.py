@@ -15,6 +15,7 @@ class Encoder:
     `Discrete` becomes one-hot float32, `MultiBinary` float32.
 
     Args:
+        env_id: String, for the message.
         space: `Box`, `Discrete` or `MultiBinary`.
 
     Attributes:
@@ -22,9 +23,19 @@ class Encoder:
         dtype: `np.dtype`, uint8 or float32.
         shows_images: Bool, whether observations are uint8 images: `(height, width)`,
             or with a last axis of 1 or 3 colors.
+
+    Raises:
+        ValueError: If `space` is another one.
     """
 
-    def __init__(self, space):
+    def __init__(self, env_id: str, space: spaces.Space) -> None:
+        if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiBinary):
+            raise ValueError(
+                "`env` must have a `Box`, `Discrete` or `MultiBinary` observation "
+                "space of `gymnasium.spaces`. Make a `Box` of another one with "
+                "`lambda: gymnasium.wrappers.FlattenObservation(...)`. Received: "
+                f"{env_id} with observation_space={space}"
+            )
         is_discrete = isinstance(space, spaces.Discrete)
         shape = (space.n,) if is_discrete else space.shape
         self.shape = tuple(int(side) for side in shape)

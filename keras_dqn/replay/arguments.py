@@ -6,6 +6,8 @@ from keras_dqn import checks
 from keras_dqn.replay.base import Replay
 from keras_dqn.replay.prioritized import PrioritizedReplay
 
+_RULE = "a `PrioritizedReplay` or `UniformReplay`"
+
 
 def as_replay(replay: object) -> Replay:
     """Returns `replay`; for `None`, a prioritized one of 2**14 transitions.
@@ -21,5 +23,5 @@ def as_replay(replay: object) -> Replay:
             instead = f"keras_dqn.PrioritizedReplay({replay})"
         elif isinstance(replay, type):
             instead = f"keras_dqn.{replay.__name__}(...)"
-        raise checks.wrong_kind("replay", "a replay", replay, instead)
+        raise checks.wrong_kind("replay", _RULE, replay, instead)
     return replay

@@ -31,7 +31,7 @@ _CLOSE = 0  # no signal has this number
 class Watched(Protocol):
     """What can be watched: `keras_dqn.envs.VectorEnvs`."""
 
-    calls: int  # how often a call that may block was entered or left
+    call: object | None  # one that may block and is running
 
 
 class Watchdog:
@@ -60,7 +60,7 @@ class Watchdog:
         self._timeout = timeout_seconds
         self._interval = min(1.0, GRACE_SECONDS / 4, (timeout_seconds or 4.0) / 4)
         self._watched: list[Watched] = []
-        self._calls: dict[Watched, int] = {}
+        self._calls: dict[Watched, object | None] = {}
 
     @contextlib.contextmanager
     def watching(self, envs: Watched) -> Iterator[Watched]:
@@ -122,9 +122,9 @@ class Watchdog:
 
     def _stuck(self) -> Watched | None:
         """Returns environments that are in the same call as an interval ago."""
-        before, self._calls = self._calls, {e: e.calls for e in self._watched.copy()}
-        for envs, calls in self._calls.items():
-            if calls % 2 and before.get(envs) == calls:  # odd: within a call
+        before, self._calls = self._calls, {e: e.call for e in self._watched.copy()}
+        for envs, call in self._calls.items():
+            if call is not None and call is before.get(envs):
                 return envs
         return None
 
