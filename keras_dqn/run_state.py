@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 
 EPISODE_WINDOW = 100  # episodes in the running means
-_RNGS = ("exploration_rng", "replay_rng", "monitor_rng")
+_RNGS = ("exploration_rng", "replay_rng")
+_STREAMS = 3  # the third is not used any more; the games' seeds come after it
 
 
 class EpisodeStatistics:
@@ -100,7 +102,6 @@ class RunState:
         statistics: `EpisodeStatistics`.
         exploration_rng: Draws the random actions.
         replay_rng: Draws the minibatches.
-        monitor_rng: Draws the minibatches that are only looked at.
         seed: Integer, the run's seed.
         reward_abs_max: Float, the largest |training reward| so far.
     """
@@ -110,21 +111,31 @@ class RunState:
     statistics: EpisodeStatistics
     exploration_rng: np.random.Generator
     replay_rng: np.random.Generator
-    monitor_rng: np.random.Generator
     seed: int
     reward_abs_max: float = 0.0
 
     @classmethod
     def from_seed(cls, seed: int) -> RunState:
         """Returns the state of a run that has not begun."""
-        streams = np.random.SeedSequence(seed).spawn(len(_RNGS))
-        exploring, replaying, looking = map(np.random.default_rng, streams)
-        statistics = EpisodeStatistics()
-        return cls(0, 0, statistics, exploring, replaying, looking, seed)
+        exploring, replaying, _ = np.random.SeedSequence(seed).spawn(_STREAMS)
+        return cls(
+            0,
+            0,
+            EpisodeStatistics(),
+            np.random.default_rng(exploring),
+            np.random.default_rng(replaying),
+            seed,
+        )
+
+    def note(self, episodes: Iterable[Episode], reward_abs_max: float) -> None:
+        """Takes the episodes and the largest |reward| of an iteration."""
+        for episode in episodes:
+            self.statistics.add(episode)
+        self.reward_abs_max = max(self.reward_abs_max, reward_abs_max)
 
     def envs_seed(self) -> int:
         """Returns the seed for games that begin before the next iteration."""
-        key = (len(_RNGS), self.iteration)
+        key = (_STREAMS, self.iteration)
         stream = np.random.SeedSequence(self.seed, spawn_key=key)
         return int(stream.generate_state(1)[0] >> 1)
 

@@ -49,58 +49,105 @@ def run(learner, replay, envs, settings, state):
         `Progress`, one per iteration. While a consumer holds it nothing moves.
     """
     epsilon_at, beta_at = settings.epsilon_schedule, settings.beta_schedule
-    actions = None
+    actor = Actor(learner.q_values, envs, replay, state.exploration_rng)
     while state.iteration < settings.iterations:
         started = time.perf_counter()
         env_steps = state.iteration * settings.env_steps_per_iteration
         epsilon, beta = epsilon_at(env_steps), beta_at(env_steps)
-        if actions is None or is_checkpoint_due(settings, state):
-            observations = envs.reset(seed=state.envs_seed())
-            replay.start(observations)
-            actions = _act(learner, observations, epsilon, state)
-            envs.send(actions)
-        episodes = []
-        for _ in range(settings.vector_steps_per_iteration):
-            step = envs.recv()
-            replay.add(actions, step)
-            episodes += step.episodes
-            largest = float(np.abs(step.training_rewards).max())
-            state.reward_abs_max = max(state.reward_abs_max, largest)
-            actions = _act(learner, step.observations, epsilon, state)
-            envs.send(actions)
-        for episode in episodes:
-            state.statistics.add(episode)
+        if not actor.is_playing or is_checkpoint_due(settings, state):
+            actor.restart(state.envs_seed(), epsilon)
+        episodes = actor.collect(settings.vector_steps_per_iteration, epsilon)
+        state.note(episodes, actor.reward_abs_max)
         updates = []
         if replay.size >= settings.learning_starts:
-            updates = _train(learner, replay, settings, beta, state)
+            updates = learn(learner, replay, settings, beta, state)
             if state.iteration % settings.target_sync_interval_iterations == 0:
                 learner.sync_target()
-        seconds = time.perf_counter() - started
         progress = Progress(
             epsilon=epsilon,
             beta=beta,
-            seconds=seconds,
+            seconds=time.perf_counter() - started,
             episodes=tuple(episodes),
             **_counters(settings, state),
             **_figures(updates, state, replay),
-            **_histogram(learner, replay, settings, beta, state, bool(updates)),
+            **_histogram(updates, settings, state),
         )
         state.iteration += 1
         yield progress
 
 
-def is_checkpoint_due(settings, state):
-    """Whether the games are started anew before the next iteration."""
-    return state.iteration % settings.checkpoint_interval_iterations == 0
+class Actor:
+    """The half of the loop that plays: it needs Q-values and nothing of learning.
+
+    Args:
+        q_values: Function from observations to Q-values `(num_envs, actions)`:
+            `Learner.q_values`, or a `backend.QFunction` in a process that only acts.
+        envs: Vector environments (see `keras_dqn.envs`).
+        replay: Where the steps go: `start(observations)` and `add(actions, step)`.
+        rng: `numpy.random.Generator` of the random actions.
+
+    Attributes:
+        is_playing: Boolean, whether games are under way.
+        reward_abs_max: Float, the largest |training reward| so far.
+    """
+
+    def __init__(self, q_values, envs, replay, rng):
+        self._q_values, self._envs, self._replay = q_values, envs, replay
+        self._rng = rng
+        self._actions = None  # sent, and not answered yet
+        self.reward_abs_max = 0.0
+
+    @property
+    def is_playing(self):
+        return self._actions is not None
+
+    def restart(self, seed, epsilon):
+        """Cuts all games, starts new ones and sends their first actions.
+
+        Args:
+            seed: Integer, of the games.
+            epsilon: Float from 0 to 1, probability of a random action.
+        """
+        observations = self._envs.reset(seed=seed)
+        self._replay.start(observations)
+        self._send(observations, epsilon)
+
+    def collect(self, vector_steps, epsilon):
+        """Plays and stores; returns the `Episode`s that ended.
+
+        Args:
+            vector_steps: Integer, steps of every environment.
+            epsilon: Float from 0 to 1, probability of a random action.
+        """
+        episodes = []
+        for _ in range(vector_steps):
+            step = self._envs.recv()
+            self._replay.add(self._actions, step)
+            episodes += step.episodes
+            largest = float(np.abs(step.training_rewards).max())
+            self.reward_abs_max = max(self.reward_abs_max, largest)
+            self._send(step.observations, epsilon)
+        return episodes
+
+    def _send(self, observations, epsilon):
+        q_values = self._q_values(observations)
+        self._actions = epsilon_greedy(q_values, epsilon, self._rng)
+        self._envs.send(self._actions)
 
 
-def _act(learner, observations, epsilon, state):
-    q_values = learner.q_values(observations)
-    return epsilon_greedy(q_values, epsilon, state.exploration_rng)
+def learn(learner, replay, settings, beta, state):
+    """The half of the loop that learns: an iteration's gradient steps.
 
+    Args:
+        learner: `Learner`.
+        replay: `PrioritizedReplay` or `UniformReplay` with enough steps.
+        settings: `Settings`: batch size, updates, where the frames are.
+        beta: Float, the importance-sampling exponent.
+        state: `RunState`, whose `updates` are counted and `replay_rng` draws.
 
-def _train(learner, replay, settings, beta, state):
-    """Takes an iteration's gradient steps; returns what each dispatch found."""
+    Returns:
+        List of `Update`, one for each dispatch.
+    """
     at_once = settings.updates_per_dispatch
     found = []
     for _ in range(settings.updates_per_iteration // at_once):
@@ -113,23 +160,26 @@ def _train(learner, replay, settings, beta, state):
         )
         step = learner.update if at_once == 1 else learner.update_many
         update = step(sample.batch)
-        replay.update_priorities(sample.ids, update.td_errors)
+        replay.update_priorities(sample.ids, update.priorities)
         state.updates += at_once
         found.append(update)
     return found
 
 
-def _histogram(learner, replay, settings, beta, state, is_training):
-    """Looks at one more minibatch, without training, when it is due."""
+def is_checkpoint_due(settings, state):
+    """Whether the games are started anew before the next iteration."""
+    return state.iteration % settings.checkpoint_interval_iterations == 0
+
+
+def _histogram(updates, settings, state):
+    """Returns predictions and targets of the last minibatch, when they are due."""
     is_due = state.iteration % settings.histogram_interval_iterations == 0
-    if not is_training or not is_due:
+    if not updates or not is_due:
         return {}
-    frames = _FRAMES[settings.replay_device]
-    sample = replay.sample(
-        settings.batch_size, state.monitor_rng, beta=beta, frames=frames
-    )
-    q_values, targets = learner.inspect(sample.batch)
-    return {"histogram_q": q_values, "histogram_targets": targets}
+    size = settings.batch_size
+    q_values = updates[-1].q_values.reshape(-1)[-size:]
+    td_errors = updates[-1].td_errors.reshape(-1)[-size:]
+    return {"histogram_q": q_values, "histogram_targets": q_values - td_errors}
 
 
 def _counters(settings, state):
