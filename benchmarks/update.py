@@ -15,7 +15,7 @@ import machine
 import numpy as np
 import timing
 
-from keras_dqn.algorithms.dqn import DoubleDQN
+from keras_dqn.algorithms.dqn import DQN
 from keras_dqn.backend import Learner
 from keras_dqn.backend import device_name
 from keras_dqn.models.dueling import dueling_cnn
@@ -50,7 +50,7 @@ def make_learner(num_actions, dtype_policy="float32", **changes):
     keras.config.set_dtype_policy(dtype_policy)
     try:
         network = dueling_cnn(num_actions, seed=0)
-        model = DoubleDQN(network, stack_first=True)
+        model = DQN(network, stack_first=True)
         model.compile(optimizer=keras.optimizers.Adam(**{**OPTIMIZER, **changes}))
     finally:
         keras.config.set_dtype_policy(before)

@@ -18,7 +18,7 @@ _MODULES = (
 )
 _NAMES = {
     "DQNAgent": "keras_dqn.agent",
-    "DoubleDQN": "keras_dqn.algorithms.dqn",
+    "DQN": "keras_dqn.algorithms.dqn",
     "Learner": "keras_dqn.backend",
     "MinTree": "keras_dqn.replay",
     "PiecewiseSchedule": "keras_dqn.schedules",

@@ -12,8 +12,8 @@ from keras_dqn import presets
 from keras_dqn import run_state
 from keras_dqn import training
 from keras_dqn.algorithms.arguments import as_optimizer
-from keras_dqn.algorithms.dqn import DoubleDQN
-from keras_dqn.algorithms.dqn import check_network
+from keras_dqn.algorithms.dqn import DQN
+from keras_dqn.algorithms.dqn import Scalar
 from keras_dqn.backend import DeviceFrames
 from keras_dqn.backend import Learner
 from keras_dqn.backend import backend_versions
@@ -24,6 +24,7 @@ from keras_dqn.config import SettingsError
 from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.envs.arguments import check_envs
+from keras_dqn.models.checking import check_network
 from keras_dqn.monitor import RunInfo
 from keras_dqn.monitor import make_console
 from keras_dqn.monitor.arguments import check_callbacks
@@ -74,7 +75,7 @@ class DQNAgent:
 
     Raises:
         TypeError: If `network` is not a functional or Sequential model.
-        ValueError: If the network cannot be trained here, see `DoubleDQN`.
+        ValueError: If the network cannot be trained here, see `DQN`.
     """
 
     def __init__(self, network, replay=None):
@@ -109,16 +110,19 @@ class DQNAgent:
             optimizer: Keras optimizer. Default: the seed's, Adam with learning
                 rate 1e-4, epsilon 1e-8 and each variable's gradient clipped to
                 norm 10.
-            double_q: Boolean, see `DoubleDQN`.
-            huber_delta: Positive float, see `DoubleDQN`.
+            double_q: Boolean. Whether the online network picks the next action
+                (double Q-learning) or the target network does.
+            huber_delta: Positive float, see `algorithms.dqn.Scalar`.
             jit_compile: `"auto"`, `True` or `False`, see `Learner`.
         """
         self._compiled = {
             "optimizer": as_optimizer(optimizer),
-            "double_q": double_q,
-            "huber_delta": huber_delta,
+            "distribution": Scalar(huber_delta),
+            "backup": "double" if double_q else "greedy",
             "jit_compile": jit_compile,
         }
+        if self._learner is not None:
+            self._learner.sync_variables()  # what it has learned stays
         self._learner = None
 
     def build(self, envs):
@@ -376,7 +380,7 @@ class DQNAgent:
         jit_compile = options.pop("jit_compile")
         # Stacks of frames come with the frames in front and are turned on the
         # device: turning them on the host costs many times the gather.
-        model = DoubleDQN(self._network, stack_first=envs.frame_stack > 0, **options)
+        model = DQN(self._network, stack_first=envs.frame_stack > 0, **options)
         model.compile(optimizer=optimizer)
         self._learner = Learner(model, jit_compile=jit_compile)
 

@@ -1,10 +1,11 @@
-"""What `DoubleDQN` refuses when it is made."""
+"""What `DQN` refuses when it is made."""
 
 import keras
 import pytest
 from keras import layers
 
-from keras_dqn.algorithms.dqn import DoubleDQN
+from keras_dqn.algorithms.dqn import DQN
+from keras_dqn.algorithms.dqn import Scalar
 from tests import tiny
 
 
@@ -31,7 +32,7 @@ class Subclassed(keras.Model):
 )
 def test_what_is_no_functional_or_built_model_is_refused(network):
     with pytest.raises(TypeError, match="`network` must be a functional or a built"):
-        DoubleDQN(network)
+        DQN(network)
 
 
 def test_two_outputs_or_two_inputs_are_refused():
@@ -44,7 +45,7 @@ def test_two_outputs_or_two_inputs_are_refused():
         (two_inputs, "2 inputs, 1 outputs"),
     ):
         with pytest.raises(ValueError, match=f"one input and one output.*{received}"):
-            DoubleDQN(network)
+            DQN(network)
 
 
 @pytest.mark.parametrize("shape", [(3, 1), ()])
@@ -54,45 +55,52 @@ def test_an_output_that_is_no_matrix_is_refused(shape):
         inputs = keras.Input((4,))
         network = keras.Model(inputs, keras.ops.sum(layers.Dense(2)(inputs), axis=-1))
     with pytest.raises(ValueError, match="output of shape `\\(batch, actions\\)`"):
-        DoubleDQN(network)
+        DQN(network)
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        lambda: layers.BatchNormalization(),
-        lambda: layers.Dropout(0.5),
-        lambda: keras.Sequential([keras.Input((3,)), layers.BatchNormalization()]),
-        lambda: layers.GaussianNoise(0.1),
-    ],
-)
-def test_a_layer_whose_state_changes_is_refused_by_name(layer):
-    network = dense_model(layer(), layers.Dense(2))
-    with pytest.raises(ValueError, match="no state that changes.*Received: variables"):
-        DoubleDQN(network)
+def test_a_dictionary_of_outputs_is_refused_with_what_to_write():
+    inputs = keras.Input((4,))
+    network = keras.Model(inputs, {"q": layers.Dense(2)(inputs)})
+    with pytest.raises(ValueError, match=r"keras.Model\(network.inputs, network.outp"):
+        DQN(network)
+    DQN(keras.Model(network.inputs, network.outputs[0]))
 
 
-def test_a_frozen_layer_that_draws_is_refused_too_so_that_no_state_is_forgotten():
-    dropout = layers.Dropout(0.5)
-    dropout.trainable = False
-    with pytest.raises(ValueError, match="seed_generator_state"):
-        DoubleDQN(dense_model(dropout, layers.Dense(2)))
+def test_a_stateful_recurrent_layer_is_warned_of():
+    inputs = keras.Input(batch_shape=(4, 3, 2))
+    network = keras.Model(
+        inputs, layers.Dense(2)(layers.LSTM(3, stateful=True)(inputs))
+    )
+    with pytest.warns(UserWarning, match="lstm.*carries its state"):
+        DQN(network)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "relu", "tanh"])
+def test_an_activation_that_bounds_the_q_values_is_warned_of(activation):
+    with pytest.warns(UserWarning, match=f"activation '{activation}'"):
+        DQN(dense_model(layers.Dense(2, activation=activation, name="q")))
 
 
 def test_a_network_with_nothing_to_train_is_refused():
     network = dense_model()
     network.trainable = False
     with pytest.raises(ValueError, match="must have trainable variables"):
-        DoubleDQN(network)
+        DQN(network)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "1", None])
 def test_a_huber_delta_that_is_no_positive_number_is_refused(value):
     with pytest.raises(ValueError, match="`huber_delta` must be a finite number"):
-        DoubleDQN(tiny.network(), huber_delta=value)
+        Scalar(huber_delta=value)
 
 
 @pytest.mark.parametrize("value", [0, -3, 2.5, True, "10"])
 def test_a_sync_period_that_is_no_positive_integer_is_refused(value):
     with pytest.raises(ValueError, match="`target_sync_updates` must be an integer"):
-        DoubleDQN(tiny.network(), target_sync_updates=value)
+        DQN(tiny.network(), target_sync_updates=value)
+
+
+@pytest.mark.parametrize("value", ["Double", None, 1, object()])
+def test_a_backup_that_is_none_is_refused(value):
+    with pytest.raises(ValueError, match="`backup` must be one of 'greedy', 'double'"):
+        DQN(tiny.network(), backup=value)

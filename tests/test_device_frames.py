@@ -7,7 +7,7 @@ import pytest
 import keras_dqn
 from keras_dqn import DQNAgent
 from keras_dqn import PrioritizedReplay
-from keras_dqn.algorithms.dqn import DoubleDQN
+from keras_dqn.algorithms.dqn import DQN
 from keras_dqn.backend import DeviceFrames
 from keras_dqn.backend import Learner
 from tests.reference_replay import HostFrames
@@ -49,7 +49,7 @@ def small_learner():
     network = keras.Model(inputs, keras.layers.Dense(2)(x))
     rng = np.random.default_rng(0)
     network.set_weights([rng.normal(size=w.shape) for w in network.get_weights()])
-    model = DoubleDQN(network, stack_first=True)
+    model = DQN(network, stack_first=True)
     model.compile(optimizer=keras.optimizers.Adam(1e-2))
     return Learner(model)
 
@@ -78,11 +78,11 @@ def train(is_on_device, at_once, n_steps=1):
         sample = replay.sample(8, rng, batches=batches, frames=frames)
         step = learner.update if at_once == 1 else learner.update_many
         update = step(sample.batch)
-        replay.update_priorities(sample.ids, update.td_errors)
+        replay.update_priorities(sample.ids, update.priorities)
         replay.add([0, 1], world.end(number % 2))
         found.append(np.ravel(update.td_errors))
     sample = replay.sample(8, rng, frames=frames)
-    found += [np.ravel(part) for part in learner.inspect(sample.batch)]
+    found += [np.ravel(part) for part in learner.update(sample.batch)]
     return {"found": np.concatenate(found), **learner.state_dict()}, learner
 
 

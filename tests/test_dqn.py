@@ -1,11 +1,13 @@
-"""`DoubleDQN` as a Keras model: what it refuses, `fit`, `evaluate`, `save`."""
+"""`DQN` as a Keras model: what it refuses, `fit`, `evaluate`, `save`."""
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from keras_dqn.algorithms.dqn import DoubleDQN
+from keras_dqn.algorithms.backups import Greedy
+from keras_dqn.algorithms.dqn import DQN
+from keras_dqn.algorithms.dqn import Scalar
 from tests import tiny
 
 
@@ -14,7 +16,7 @@ def fit(model, many, **options):
     return model.fit(tiny.Dataset(many), **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"double_q": False, "huber_delta": 0.5}])
+@pytest.mark.parametrize("options", [{}, {"backup": "greedy", "huber_delta": 0.5}])
 def test_fit_makes_the_same_weights_as_a_learner_on_the_same_batches(options):
     fitted, learner = tiny.model(**options), tiny.learner(**options)
     if not options:  # as a user has it: with XLA on TensorFlow, which is slow
@@ -98,7 +100,7 @@ def test_a_callback_may_sync_the_target():
 
 
 def test_a_new_target_network_equals_the_online_one():
-    model = DoubleDQN(tiny.network())
+    model = DQN(tiny.network())
     tiny.assert_same(tiny.weights(model.target_network), tiny.weights(model.network))
     assert model.target_network is not model.network
     assert not model.target_network.trainable_variables
@@ -107,7 +109,7 @@ def test_a_new_target_network_equals_the_online_one():
 def test_the_network_stays_the_callers_and_is_trained_in_place():
     network = tiny.network()
     before = tiny.weights(network)
-    model = DoubleDQN(network)
+    model = DQN(network)
     tiny.assert_same(tiny.weights(network), before)
     model.compile(optimizer=tiny.adam())
     fit(model, tiny.batches(1))
@@ -197,18 +199,20 @@ def test_a_saved_model_trains_on_as_if_it_had_not_been_saved(tmp_path):
 
 def test_the_config_keeps_every_option_and_is_left_as_it_was():
     options = {
-        "double_q": False,
-        "huber_delta": 0.5,
         "target_sync_updates": 7,
         "stack_first": True,
         "name": "other",
     }
-    config = DoubleDQN(tiny.network(), **options).get_config()
+    config = DQN(
+        tiny.network(), distribution=Scalar(0.5), backup="greedy", **options
+    ).get_config()
     copy = dict(config)
-    again = DoubleDQN.from_config(config)
+    again = DQN.from_config(config)
     assert config == copy
     assert {name: getattr(again, name) for name in options} == options
     assert again.num_actions == tiny.ACTIONS
+    assert again.distribution.huber_delta == 0.5
+    assert type(again.backup) is Greedy
 
 
 def test_calling_it_gives_the_q_values_of_the_online_network():
@@ -223,7 +227,7 @@ def test_observations_are_not_rounded_under_mixed_precision(mixed_bfloat16):
     # 257 is not a bfloat16 number: rounded, it would be 256.
     inputs = keras.Input((1,))
     shifted = layers.Rescaling(1.0, offset=-256.0, dtype="float32")(inputs)
-    model = DoubleDQN(keras.Model(inputs, layers.Dense(1, dtype="float32")(shifted)))
+    model = DQN(keras.Model(inputs, layers.Dense(1, dtype="float32")(shifted)))
     model.network.set_weights([np.ones((1, 1)), np.zeros(1)])
     q_values = keras.ops.convert_to_numpy(model(np.float32([[257.0]])))
     np.testing.assert_array_equal(q_values, [[1.0]])
@@ -231,7 +235,7 @@ def test_observations_are_not_rounded_under_mixed_precision(mixed_bfloat16):
 
 def test_a_built_sequential_model_is_accepted():
     network = keras.Sequential([keras.Input((4,)), layers.Dense(tiny.ACTIONS)])
-    model = DoubleDQN(network)
+    model = DQN(network)
     model.compile(optimizer=tiny.adam())
     before = tiny.weights(network)
     fit(model, tiny.batches(1))

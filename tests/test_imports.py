@@ -56,7 +56,7 @@ NEED_KERAS = {
 }
 PUBLIC_NAMES = {
     "DQNAgent",
-    "DoubleDQN",
+    "DQN",
     "Learner",
     "MinTree",
     "PiecewiseSchedule",

@@ -12,19 +12,19 @@ IS_EAGER = keras.config.backend() == "torch"
 
 
 @pytest.mark.parametrize(
-    ("double_q", "delta"), [(True, 1.0), (False, 1.0), (True, 0.25)]
+    ("backup", "delta"), [("double", 1.0), ("greedy", 1.0), ("double", 0.25)]
 )
-def test_updates_equal_the_float64_twin(double_q, delta):
+def test_updates_equal_the_float64_twin(backup, delta):
     clipnorm = delta / 2  # some gradients are clipped, some are not: see below
     learner = tiny.learner(
-        tiny.adam(clipnorm=clipnorm), double_q=double_q, huber_delta=delta
+        tiny.adam(clipnorm=clipnorm), backup=backup, huber_delta=delta
     )
     twins = tiny.twin(learner.network), tiny.twin(learner.target_network)
     optimizer = reference.Adam(1e-2, epsilon=1e-8, clipnorm=clipnorm)
     for batch in tiny.batches(4):
         update = learner.update(batch)
         loss, td_errors, q_values, grads = reference.gradient_step(
-            *twins, batch, optimizer, double_q, delta
+            *twins, batch, optimizer, backup == "double", delta
         )
         norms = [np.sqrt(np.sum(grad**2)) for grad in grads.values()]
         assert min(norms) < clipnorm < max(norms)
@@ -36,12 +36,12 @@ def test_updates_equal_the_float64_twin(double_q, delta):
     tiny.assert_same(tiny.online(learner), twins[0].weights, atol=1e-5)
 
 
-def linear_learner(learning_rate=1.0, **options):
+def linear_learner(learning_rate=1.0, huber_delta=1.0, **options):
     """Q = x w + b for two actions, all zeros; plain descent, clipped at 10."""
     inputs = keras.Input((2,))
     network = keras.Model(inputs, keras.layers.Dense(2, name="q")(inputs))
     network.set_weights([np.zeros((2, 2)), np.zeros(2)])
-    model = tiny.DoubleDQN(network, **options)
+    model = tiny.DQN(network, distribution=tiny.Scalar(huber_delta), **options)
     model.compile(optimizer=keras.optimizers.SGD(learning_rate, clipnorm=10.0))
     return Learner(model)
 
@@ -79,17 +79,17 @@ def test_td_errors_are_prediction_minus_target_before_the_step():
         assert abs(after - target) < abs(before - target)
 
 
-@pytest.mark.parametrize(("double_q", "expected"), [(True, 11.0), (False, 21.0)])
-def test_the_online_network_picks_and_the_target_network_prices(double_q, expected):
-    learner = linear_learner(double_q=double_q)
+@pytest.mark.parametrize(("backup", "expected"), [("double", 11.0), ("greedy", 21.0)])
+def test_the_online_network_picks_and_the_target_network_prices(backup, expected):
+    learner = linear_learner(backup=backup)
     learner.network.set_weights([np.zeros((2, 2)), np.float32([3.0, 2.0])])
     learner.target_network.set_weights([np.zeros((2, 2)), np.float32([10.0, 20.0])])
     learner.pull_variables()
     batch = linear_batch([1.0, 0.0], action=0, reward=1.0, discount=1.0)
-    q_values, targets = learner.inspect(batch)
-    np.testing.assert_allclose(targets, [expected])
-    np.testing.assert_allclose(q_values, [3.0])
-    np.testing.assert_allclose(learner.update(batch).td_errors, [3.0 - expected])
+    update = learner.update(batch)
+    np.testing.assert_allclose(update.q_values, [3.0])
+    np.testing.assert_allclose(update.td_errors, [3.0 - expected])
+    np.testing.assert_allclose(update.priorities, [expected - 3.0])
 
 
 def test_an_update_changes_the_online_network_and_the_optimizer_only():
@@ -174,27 +174,24 @@ def test_each_function_is_traced_once_however_often_it_is_called():
         learner.q_values(batch["observations"])
         if number % 5 == 0:
             learner.update_many(many)
-            learner.inspect(batch)
             learner.sync_target()
             learner.learning_rate = 1e-2 / (number + 1)
             learner.load_state_dict(learner.state_dict())
     # Without torch.compile nothing is traced, and the counts say so.
     expected = 0 if IS_EAGER else 1
-    names = ("update", "update_many", "q_values", "inspect")
+    names = ("update", "update_many", "q_values")
     counts = {name: learner.trace_counts[name] for name in names}
     counts["update_many"] += not getattr(learner, "is_fused", True)
     assert counts == dict.fromkeys(names, expected)
 
 
-def test_inspect_changes_nothing_and_agrees_with_the_update_that_follows():
-    learner, batch = tiny.learner(), tiny.batch()
-    before = learner.state_dict()
-    q_values, targets = learner.inspect(batch)
-    tiny.assert_same(learner.state_dict(), before)
-    update = learner.update(batch)
-    assert q_values.shape == targets.shape == (8,)
-    np.testing.assert_allclose(q_values, update.q_values, atol=1e-6)
-    np.testing.assert_allclose(q_values - targets, update.td_errors, atol=1e-5)
+def test_priorities_are_the_sizes_of_the_td_errors():
+    learner = tiny.learner()
+    for update in (
+        learner.update(tiny.batch()),
+        learner.update_many(tiny.stacked(tiny.batches(2))),
+    ):
+        np.testing.assert_array_equal(update.priorities, np.abs(update.td_errors))
 
 
 def test_two_learners_from_the_same_seed_stay_bit_identical():

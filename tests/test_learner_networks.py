@@ -14,7 +14,7 @@ def frames_learner(stack_first):
     x = keras.layers.Conv2D(3, 3, data_format="channels_last")(x)
     x = keras.layers.Flatten(data_format="channels_last")(x)
     network = keras.Model(inputs, keras.layers.Dense(2)(x))
-    model = tiny.DoubleDQN(tiny.with_weights(network, 0), stack_first=stack_first)
+    model = tiny.DQN(tiny.with_weights(network, 0), stack_first=stack_first)
     model.compile(optimizer=tiny.adam())
     return Learner(model)
 
@@ -32,7 +32,7 @@ def test_stack_first_equals_a_transpose_on_the_host():
     learners = frames_learner(True), frames_learner(False)
     results = []
     for learner, batch in zip(learners, (first, last), strict=True):
-        before = learner.q_values(batch["observations"]), *learner.inspect(batch)
+        before = (learner.q_values(batch["observations"]),)
         results.append(
             (*before, *learner.update(batch), *tiny.online(learner).values())
         )
@@ -43,7 +43,7 @@ def test_stack_first_equals_a_transpose_on_the_host():
 def test_q_loss_targets_and_td_errors_are_float32_under_mixed_precision(mixed_bfloat16):
     learner, batch = tiny.learner(), tiny.batch()
     assert learner.network.get_layer("dense1").compute_dtype == "bfloat16"
-    results = [*learner.update(batch), *learner.inspect(batch)]
+    results = [*learner.update(batch)]
     results += learner.update_many(tiny.stacked(tiny.batches(2)))
     results.append(learner.q_values(batch["observations"]))
     assert [result.dtype for result in results] == ["float32"] * len(results)
@@ -54,10 +54,10 @@ def test_q_loss_targets_and_td_errors_are_float32_under_mixed_precision(mixed_bf
 def test_a_network_with_bfloat16_outputs_still_gives_float32(mixed_bfloat16):
     inputs = keras.Input((4,))
     network = keras.Model(inputs, keras.layers.Dense(tiny.ACTIONS)(inputs))
-    model = tiny.DoubleDQN(network)
+    model = tiny.DQN(network)
     model.compile(optimizer=tiny.adam())
     learner, batch = Learner(model), tiny.batch()
-    results = [*learner.update(batch), *learner.inspect(batch)]
+    results = [*learner.update(batch)]
     results.append(learner.q_values(batch["observations"]))
     assert [result.dtype for result in results] == ["float32"] * len(results)
 
@@ -66,7 +66,7 @@ def frozen_learner():
     """The shared layer is frozen, between the input and what is trained."""
     network = tiny.network()
     network.get_layer("dense1").trainable = False
-    model = tiny.DoubleDQN(network)
+    model = tiny.DQN(network)
     tiny.with_weights(model.target_network, 100)
     model.compile(optimizer=tiny.adam())
     return Learner(model)
@@ -95,7 +95,7 @@ def test_frozen_batch_normalization_is_accepted_and_stays_as_it_is():
     x = norm(keras.layers.Dense(5, activation="relu")(inputs))
     network = tiny.with_weights(keras.Model(inputs, keras.layers.Dense(3)(x)), 0)
     norm.moving_variance.assign(np.ones(5))
-    model = tiny.DoubleDQN(network)
+    model = tiny.DQN(network)
     model.compile(optimizer=tiny.adam())
     learner = Learner(model)
     before = tiny.online(learner)

@@ -62,7 +62,7 @@ def frozen_on_the_way(optimizer):
     network = deep()
     for freeze in (False, True):
         network.get_layer("d1").trainable = not freeze
-        model = tiny.DoubleDQN(network)
+        model = tiny.DQN(network)
         model.compile(optimizer=optimizer)
         learner = tiny.Learner(model)
         for batch in tiny.batches(3):
@@ -94,7 +94,7 @@ class WithSpare(keras.layers.Dense):
 def test_a_weight_that_nothing_depends_on_stays_and_the_others_learn():
     inputs = keras.Input((tiny.FEATURES,))
     layer = WithSpare(tiny.ACTIONS, name="q")
-    model = tiny.DoubleDQN(keras.Model(inputs, layer(inputs)))
+    model = tiny.DQN(keras.Model(inputs, layer(inputs)))
     model.compile(optimizer=tiny.adam())
     learner = tiny.Learner(model)
     before = tiny.weights(model.network)

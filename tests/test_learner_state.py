@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_dqn.algorithms.dqn import DoubleDQN
+from keras_dqn.algorithms.dqn import DQN
 from keras_dqn.backend import Learner
 from tests import tiny
 
@@ -136,7 +136,7 @@ def test_what_a_frozen_layer_holds_is_saved_though_nothing_trains_it():
         frozen.trainable = False
         network = keras.Model(inputs, keras.layers.Dense(2)(frozen(inputs)))
         frozen.moving_mean.assign(np.full(4, mean))
-        model = DoubleDQN(network)
+        model = DQN(network)
         model.compile(optimizer=tiny.adam())
         return Learner(model)
 

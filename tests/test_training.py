@@ -41,10 +41,6 @@ class TapeLearner:
         self.tape.append(f"update x {shape[0]}")
         return self._found(shape, shape[:1])
 
-    def inspect(self, batch):
-        self.tape.append("inspect")
-        return batch["rewards"], batch["discounts"]
-
     def sync_target(self):
         self.tape.append("sync")
 
@@ -52,6 +48,7 @@ class TapeLearner:
         q_values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
         return types.SimpleNamespace(
             loss=np.full(loss_shape, 0.5, np.float32),
+            priorities=np.full(shape, 2.0, np.float32),
             td_errors=np.full(shape, -2.0, np.float32),
             q_values=q_values,
         )
@@ -250,15 +247,15 @@ def test_figures_are_zero_before_training_and_means_over_all_samples_after():
         assert record.loss == pytest.approx(0.5)
 
 
-def test_histograms_come_from_one_more_minibatch_and_only_once_training():
+def test_histograms_are_of_the_last_minibatch_and_only_once_training():
     settings = settings_of(histogram_interval_iterations=2)
     run = make_run(settings)
     records = list(run.records)
     drawn = [r.iteration for r in records if r.histogram_q is not None]
     assert drawn == [4, 6, 8]
-    assert run.tape.count("inspect") == 3
-    assert records[4].histogram_q.shape == (4,)
-    assert records[4].histogram_targets.shape == (4,)
+    # Q is 0, 1, 2, 3, and each TD error -2: the targets are larger by 2.
+    np.testing.assert_array_equal(records[4].histogram_q, [0, 1, 2, 3])
+    np.testing.assert_array_equal(records[4].histogram_targets, [2, 3, 4, 5])
 
 
 def test_looking_at_histograms_does_not_change_what_is_learned():
@@ -356,7 +353,7 @@ def test_the_state_of_a_run_goes_through_json_and_back():
     other.statistics.load_state_dict(state.statistics.state_dict())
     assert (other.iteration, other.updates) == (7, 11)
     assert other.envs_seed() == state.envs_seed()
-    for name in ("exploration_rng", "replay_rng", "monitor_rng"):
+    for name in ("exploration_rng", "replay_rng"):
         assert getattr(other, name).random() == getattr(state, name).random()
     assert other.statistics.best_score == 2.0
     np.testing.assert_array_equal(other.statistics.best_frame, np.eye(3))

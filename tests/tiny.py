@@ -9,7 +9,8 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_dqn.algorithms.dqn import DoubleDQN
+from keras_dqn.algorithms.dqn import DQN
+from keras_dqn.algorithms.dqn import Scalar
 from keras_dqn.backend import Learner
 from keras_dqn.models import dueling as models
 from tests import reference
@@ -37,14 +38,14 @@ def adam(**changes):
     )
 
 
-def model(optimizer=None, seed=0, **options):
-    """A compiled `DoubleDQN` whose target network differs from the online one."""
-    double_dqn = DoubleDQN(network(seed), **options)
-    with_weights(double_dqn.target_network, seed + 100)
+def model(optimizer=None, seed=0, huber_delta=1.0, **options):
+    """A compiled `DQN` whose target network differs from the online one."""
+    dqn = DQN(network(seed), distribution=Scalar(huber_delta), **options)
+    with_weights(dqn.target_network, seed + 100)
     # XLA takes seconds to compile each of TensorFlow's `fit`s.
     jit_compile = "auto" if keras.config.backend() != "tensorflow" else False
-    double_dqn.compile(optimizer=optimizer or adam(), jit_compile=jit_compile)
-    return double_dqn
+    dqn.compile(optimizer=optimizer or adam(), jit_compile=jit_compile)
+    return dqn
 
 
 def learner(optimizer=None, seed=0, **options):

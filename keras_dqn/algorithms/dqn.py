@@ -1,30 +1,229 @@
-"""`DoubleDQN`: a Keras model with a train step of its own.
+"""Deep Q-learning: what a network's outputs mean, what they should have been, and
+the `keras.Model` that learns it.
 
-It owns the online network, which is the user's, and a frozen copy of it, the
-target network, which prices what comes after. One gradient step moves the
-online network towards the targets; now and then the target network is made
-equal to it.
+For a transition from state s by action a to state s', with reward r:
 
-It trains like any Keras model, on batches of transitions:
+    target   = r + discount * Q_target(s', argmax over a' of Q_online(s', a'))
+    TD error = Q_online(s, a) - target
+    loss     = mean over the batch of weight * huber(TD error)
+
+There is no `done` here: `discount` is gamma while the episode could have gone
+on (a time limit included) and 0 where the environment terminated.
+
+Two small objects without state make the variants:
+
+- A *distribution* says what the outputs mean. `Scalar`: one Q-value per action.
+- A *backup* says which next action the target counts on. `Greedy`: the best one
+  to the target network (DQN). `Double`: the best one to the online network.
 
 ```python
-model = DoubleDQN(network, target_sync_updates=1000)
+model = DQN(network, backup=Double(), target_sync_updates=1000)
 model.compile(optimizer=keras.optimizers.Adam(1e-4, clipnorm=10.0))
 model.fit(dataset_of_batches)
 ```
 """
 
+from typing import NamedTuple
+
 import keras
 from keras import ops
 
 from keras_dqn import checks
-from keras_dqn.algorithms import losses
+from keras_dqn.algorithms import backups
+from keras_dqn.algorithms.shapes import check_matrices
+from keras_dqn.algorithms.shapes import check_vectors
 from keras_dqn.backend import TrainStep
+from keras_dqn.backend import Update
+from keras_dqn.backend import frames_last
+from keras_dqn.models.checking import check_network
+from keras_dqn.models.copying import copy_network
+
+BATCH_KEYS = (
+    "observations",
+    "actions",
+    "rewards",
+    "discounts",
+    "next_observations",
+    "weights",
+)
+
+
+def huber(errors, delta=1.0):
+    """Returns the Huber function of each error: a parabola with straight arms.
+
+    ```
+    0.5 * x**2                  if |x| < delta
+    delta * (|x| - 0.5 * delta) otherwise
+    ```
+
+    Args:
+        errors: Float tensor of any shape, which the float32 result has too.
+        delta: Positive float, where the arms begin.
+
+    Reference:
+        - [Mnih et al., 2015](https://doi.org/10.1038/nature14236), "Training
+          algorithm": clipping the error term to [-1, 1].
+    """
+    errors = ops.cast(ops.convert_to_tensor(errors), "float32")
+    size = ops.abs(errors)
+    return ops.where(
+        size < delta, 0.5 * ops.square(errors), delta * (size - 0.5 * delta)
+    )
+
+
+def weighted_mean(losses, weights):
+    """Returns the mean of `weight * loss` over the batch, a float32 scalar.
+
+    It divides by the batch size, not by the sum of the weights.
+
+    Args:
+        losses: Float32 tensor, `(batch,)`.
+        weights: Float tensor, `(batch,)`: importance-sampling weights.
+
+    Raises:
+        ValueError: If the two shapes are not the same `(batch,)`.
+
+    Reference:
+        - [Schaul et al., 2016](https://arxiv.org/abs/1511.05952), section 3.4.
+    """
+    weights = ops.convert_to_tensor(weights, "float32")
+    check_vectors(losses.shape[0], losses=losses, weights=weights)
+    return ops.mean(weights * losses)
+
+
+class Losses(NamedTuple):
+    """What a distribution finds of each transition: float32 tensors `(batch,)`.
+
+    Attributes:
+        losses: What the gradient step makes smaller, before importance weights.
+        priorities: At least 0: how much there is to learn from the transition.
+        td_errors: Prediction minus target, signed, in units of return.
+        q_values: Q(s, a), the mean of the prediction.
+    """
+
+    losses: object
+    priorities: object
+    td_errors: object
+    q_values: object
 
 
 @keras.saving.register_keras_serializable(package="keras_dqn")
-class DoubleDQN(TrainStep):
-    """Trains a Q-network by double Q-learning on weighted transitions.
+class Scalar:
+    """The outputs are Q-values, `(batch, actions)`: one expected return per action.
+
+    Args:
+        huber_delta: Positive float: TD errors above it have a linear loss.
+
+    Raises:
+        ValueError: If `huber_delta` is not a positive number.
+    """
+
+    def __init__(self, huber_delta=1.0):
+        self.huber_delta = checks.number("huber_delta", huber_delta, above=0.0)
+
+    def mean(self, outputs):
+        """Returns the Q-values of outputs, float32 `(batch, actions)`."""
+        outputs = ops.cast(ops.convert_to_tensor(outputs), "float32")
+        check_matrices(q_values=outputs)
+        return outputs
+
+    def at(self, outputs, actions):
+        """Returns the prediction for the given actions, Q(s, a).
+
+        A one-hot sum, not a gather: the gradient of a gather is a scatter-add,
+        which is not deterministic on every device.
+
+        Args:
+            outputs: Float tensor, `(batch, actions)`.
+            actions: Integer tensor, `(batch,)`.
+
+        Returns:
+            Float32 tensor, `(batch,)`.
+
+        Raises:
+            ValueError: If a shape is another.
+        """
+        q_values = self.mean(outputs)
+        actions = ops.cast(ops.convert_to_tensor(actions), "int32")
+        check_vectors(q_values.shape[0], actions=actions)
+        selected = ops.one_hot(actions, q_values.shape[-1], dtype="float32")
+        return ops.sum(q_values * selected, axis=-1)
+
+    def targets(self, rewards, discounts, next_outputs, policy):
+        """Returns what each Q(s, a) should have been.
+
+        Args:
+            rewards: Float tensor, `(batch,)`: the reward, or the discounted sum of
+                n rewards.
+            discounts: Float tensor, `(batch,)`: gamma to the power of the steps to
+                the next observation, or 0 where the environment terminated.
+            next_outputs: Float tensor, `(batch, actions)`: of the target network.
+            policy: Float tensor, `(batch, actions)`: probabilities of the next
+                actions, see `backups`.
+
+        Returns:
+            Float32 tensor, `(batch,)`. No gradient flows through it.
+
+        Raises:
+            ValueError: If a shape is another. A `(batch, 1)` column would broadcast
+                to `(batch, batch)` and train on nonsense.
+
+        Example:
+
+        >>> float(Scalar().targets([1.0], [0.5], [[10.0, 20.0]], [[1.0, 0.0]])[0])
+        6.0
+
+        Reference:
+            - [van Hasselt et al., 2016](https://arxiv.org/abs/1509.06461), section
+              "Double Q-learning", equation 4.
+        """
+        rewards = ops.convert_to_tensor(rewards, "float32")
+        discounts = ops.convert_to_tensor(discounts, "float32")
+        next_q_values = self.mean(next_outputs)
+        policy = ops.convert_to_tensor(policy, "float32")
+        check_matrices(next_outputs=next_q_values, policy=policy)
+        check_vectors(next_q_values.shape[0], rewards=rewards, discounts=discounts)
+        next_values = ops.sum(next_q_values * policy, axis=-1)
+        return ops.stop_gradient(rewards + discounts * next_values)
+
+    def losses(self, predicted, targets):
+        """Returns the `Losses` of predictions.
+
+        Args:
+            predicted: Float32 tensor, `(batch,)`, see `at`.
+            targets: Float32 tensor, `(batch,)`, see `targets`.
+
+        Raises:
+            ValueError: If a shape is another.
+
+        Reference:
+            - [Schaul et al., 2016](https://arxiv.org/abs/1511.05952), section 3.3:
+              the priority is |TD error|.
+        """
+        predicted = ops.convert_to_tensor(predicted)
+        targets = ops.convert_to_tensor(targets)
+        check_vectors(predicted.shape[0], predicted=predicted, targets=targets)
+        td_errors = predicted - targets
+        losses = huber(td_errors, self.huber_delta)
+        return Losses(losses, ops.abs(td_errors), td_errors, predicted)
+
+    def get_config(self):
+        return {"huber_delta": self.huber_delta}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="keras_dqn")
+class DQN(TrainStep):
+    """Trains a Q-network on weighted transitions.
+
+    It owns the online network, which is the user's, and a frozen copy of it, the
+    target network, which prices what comes after. One gradient step moves the
+    online network towards the targets; now and then the target network is made
+    equal to it. How a step is taken on each backend is in `backend/`; what it asks
+    of this class stands in `backend.interface.Algorithm`.
 
     A batch is a dictionary:
 
@@ -37,10 +236,12 @@ class DoubleDQN(TrainStep):
     Args:
         network: Functional or Sequential `keras.Model`, one input, output
             `(batch, actions)`. It is trained in place and stays the caller's.
-        double_q: Boolean. Whether the online network picks the next action
-            (double Q-learning) or the target network does (DQN).
-        huber_delta: Positive float, where the loss turns from a parabola into
-            a straight line.
+            Layers with state (batch normalization, dropout) are called with
+            `training=True` for the predictions that are trained, and with
+            `training=False` for all others.
+        distribution: What the outputs mean, see `Scalar`, which is the default.
+        backup: Which next action the targets count on: `"double"`, `"greedy"`, or
+            an object, see `backups`.
         target_sync_updates: Integer or `None`. In `fit`, the target network is
             made equal to the online one after every so many gradient steps.
             `None`: only `sync_target()` does it.
@@ -52,39 +253,37 @@ class DoubleDQN(TrainStep):
     Raises:
         TypeError: If `network` is not a functional or Sequential model.
         ValueError: If `network` has several inputs or outputs, an output that
-            is not `(batch, actions)`, or layers whose state changes in a
-            forward pass (batch normalization, dropout); or if a number is out
-            of range.
+            is not `(batch, actions)`, nothing to train, or cannot be copied; or if
+            an argument is out of range.
 
     Reference:
         - [van Hasselt et al., 2016](https://arxiv.org/abs/1509.06461).
         - [Schaul et al., 2016](https://arxiv.org/abs/1511.05952), algorithm 1.
     """
 
+    batch_keys = BATCH_KEYS
+
     def __init__(
         self,
         network,
         *,
-        double_q=True,
-        huber_delta=1.0,
+        distribution=None,
+        backup="double",
         target_sync_updates=None,
         stack_first=False,
-        name="double_dqn",
+        name="dqn",
         **kwargs,
     ):
         check_network(network)
-        huber_delta = checks.number("huber_delta", huber_delta, above=0.0)
         if target_sync_updates is not None:
             checks.integer("target_sync_updates", target_sync_updates, minimum=1)
         # The network casts its own input. Autocast would round float observations
         # to the compute dtype first.
         super().__init__(name=name, autocast=False, **kwargs)
         self.network = network
-        self.target_network = keras.models.clone_model(network)
-        self.target_network.trainable = False
-        self.target_network.set_weights(network.get_weights())
-        self.double_q = bool(double_q)
-        self.huber_delta = huber_delta
+        self.target_network = copy_network(network, trainable=False)
+        self.distribution = Scalar() if distribution is None else distribution
+        self.backup = backups.made(backup)
         self.target_sync_updates = target_sync_updates
         self.stack_first = bool(stack_first)
         self.loss_metric = keras.metrics.Mean(name="loss")
@@ -101,132 +300,55 @@ class DoubleDQN(TrainStep):
     def metrics(self):
         return [self.loss_metric, self.td_error_metric, self.q_metric]
 
-    def call(self, observations):
-        """Returns the online network's Q-values, `(batch, actions)`."""
-        return self.network(self.to_network_layout(observations))
+    def call(self, observations, training=False):
+        """Returns the online network's Q-values, float32 `(batch, actions)`."""
+        observations = self.to_network_layout(observations)
+        return self.to_q_values(self.network(observations, training=training))
+
+    def to_q_values(self, outputs):
+        """See `backend.interface.Algorithm`."""
+        return self.distribution.mean(outputs)
 
     def to_network_layout(self, observations):
         """Turns `(batch, frames, ...)` into `(batch, ..., frames)` if need be."""
-        if not self.stack_first:
-            return observations
-        return self.frames_last(observations)
+        return frames_last(observations) if self.stack_first else observations
 
-    def targets(self, online, target, batch):
-        """Returns the double-Q targets of a batch, `(batch,)` float32.
-
-        Args:
-            online: Callable from observations to Q-values, the online network.
-            target: The same, the target network.
-            batch: Dictionary of tensors, see the class.
-        """
+    def targets_of(self, batch, online, target):
+        """See `backend.interface.Algorithm`."""
         next_observations = self.to_network_layout(batch["next_observations"])
-        return losses.td_targets(
-            batch["rewards"],
-            batch["discounts"],
-            next_q_target=target(next_observations),
-            next_q_online=online(next_observations) if self.double_q else None,
+        next_outputs = target(next_observations)
+        mean = self.distribution.mean
+        policy = self.backup.policy(
+            next_q_target=lambda: mean(next_outputs),
+            next_q_online=lambda: mean(online(next_observations)),
+        )
+        return self.distribution.targets(
+            batch["rewards"], batch["discounts"], next_outputs, policy
         )
 
-    def loss_of(self, online, batch, targets):
-        """Returns the loss, and what was predicted, for given targets.
-
-        Args:
-            online: Callable from observations to Q-values.
-            batch: Dictionary of tensors, see the class.
-            targets: Float32 tensor, shape `(batch,)`.
-
-        Returns:
-            `(loss, (td_errors, q_values))`: a scalar and two `(batch,)`
-            tensors. `td_errors` are prediction minus target, signed.
-        """
-        q_all = online(self.to_network_layout(batch["observations"]))
-        q_values = losses.q_at(q_all, batch["actions"])
-        td_errors = q_values - targets
-        loss = losses.weighted_huber_loss(td_errors, batch["weights"], self.huber_delta)
-        return loss, (td_errors, q_values)
-
-    def is_finite(self, loss, gradients):
-        """Returns whether a step may be taken: a boolean scalar tensor.
-
-        Under loss scaling (`mixed_float16`) too large gradients are no fault: the
-        optimizer skips such a step itself, and goes on with a smaller scale.
-        """
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            return ops.isfinite(loss)
-        # Squared, as clipping by norm does: the compiler sums once for both.
-        sums = [self.sum_of_squares(gradient) for gradient in gradients]
-        return ops.all(ops.isfinite(ops.stack([loss, *sums])))
+    def loss_of(self, batch, online, targets):
+        """See `backend.interface.Algorithm`."""
+        outputs = online(self.to_network_layout(batch["observations"]))
+        predicted = self.distribution.at(outputs, batch["actions"])
+        found = self.distribution.losses(predicted, targets)
+        loss = weighted_mean(found.losses, batch["weights"])
+        return Update(loss, found.priorities, found.td_errors, found.q_values)
 
     def get_config(self):
+        serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "network": keras.saving.serialize_keras_object(self.network),
-            "double_q": self.double_q,
-            "huber_delta": self.huber_delta,
+            "network": serialize(self.network),
+            "distribution": serialize(self.distribution),
+            "backup": serialize(self.backup),
             "target_sync_updates": self.target_sync_updates,
             "stack_first": self.stack_first,
         }
 
     @classmethod
     def from_config(cls, config):
-        network = keras.saving.deserialize_keras_object(config["network"])
-        return cls(network, **{k: v for k, v in config.items() if k != "network"})
-
-
-def check_network(network):
-    """Refuses a network that cannot be trained here, saying why.
-
-    Args:
-        network: Any object.
-
-    Raises:
-        TypeError: If it is not a functional or Sequential `keras.Model`.
-        ValueError: If its inputs, outputs or state do not fit.
-    """
-    if not isinstance(network, keras.Model) or not getattr(network, "inputs", None):
-        raise TypeError(
-            "`network` must be a functional or a built Sequential `keras.Model`; "
-            "a subclassed one becomes functional by "
-            "`keras.Model(inputs, subclassed(inputs))`. "
-            f"Received: network={network!r}"
-        )
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        raise ValueError(
-            "`network` must have one input and one output. Received: "
-            f"{len(network.inputs)} inputs, {len(network.outputs)} outputs"
-        )
-    if len(network.output_shape) != 2 or network.output_shape[-1] is None:
-        raise ValueError(
-            "`network` must have an output of shape `(batch, actions)`. "
-            f"Received: network.output_shape={network.output_shape}"
-        )
-    if not network.trainable_variables:
-        raise ValueError("`network` must have trainable variables. Received: none")
-    _check_stateless(network)
-
-
-def _check_stateless(network):
-    """Refuses variables that a forward pass changes. Frozen weights are fine."""
-    frozen = {
-        id(variable)
-        for layer in _leaf_layers(network)
-        if not layer.trainable
-        for variable in layer.weights
-    }
-    changing = [v.path for v in network.non_trainable_variables if id(v) not in frozen]
-    if changing:
-        raise ValueError(
-            "`network` must have no state that changes in a forward pass, such as "
-            "batch normalization's averages or dropout's seed. A layer whose state "
-            "is to stay as it is needs `layer.trainable = False`. "
-            f"Received: variables {changing}"
-        )
-
-
-def _leaf_layers(layer):
-    children = getattr(layer, "layers", None)
-    if not children:
-        yield layer
-        return
-    for child in children:
-        yield from _leaf_layers(child)
+        made = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in ("network", "distribution", "backup")
+        }
+        return cls(**{**config, **made})

@@ -1,49 +1,90 @@
 """What the three learners share: the contract, the checks and the state."""
 
 import collections
-from typing import NamedTuple
+import weakref
 
 import numpy as np
 from keras import ops
 from keras.backend import standardize_dtype
 
+from keras_dqn.backend.interface import Update
+from keras_dqn.models.checking import leaf_layers
 from keras_dqn.system import memory
 
-BATCH_KEYS = (
-    "observations",
-    "actions",
-    "rewards",
-    "discounts",
-    "next_observations",
-    "weights",
-)
+# Optimizers hold a slot for each variable of one network: whose they are.
+_NETWORKS = weakref.WeakKeyDictionary()
 
 
-class Update(NamedTuple):
-    """What a gradient step found, before it changed the weights.
+class BaseQFunction:
+    """The Q-values of a network, compiled: all that acting needs.
 
-    Attributes:
-        loss: Float32 scalar (or `(minibatches,)`) as NumPy.
-        td_errors: Float32 `(batch,)` (or `(minibatches, batch)`): prediction
-            minus target, signed.
-        q_values: Float32, the same shape: Q(s, a) as predicted.
+    It reads the network's variables at every call, so an actor process needs the
+    weights alone: `network.set_weights(...)` between two calls.
+
+    Args:
+        network: `keras.Model`.
+        to_q_values, to_network_layout: Functions, see `Algorithm`.
+        jit_compile: See `Learner`.
+        trace_counts: Counter, whose `q_values` counts the traces.
     """
 
-    loss: np.ndarray
-    td_errors: np.ndarray
-    q_values: np.ndarray
+    def __init__(
+        self,
+        network,
+        to_q_values,
+        to_network_layout,
+        *,
+        jit_compile="auto",
+        trace_counts=None,
+    ):
+        self.network = network
+        self.jit_compile = jit_compile
+        self.trace_counts = (
+            collections.Counter() if trace_counts is None else trace_counts
+        )
+        self._to_q_values = to_q_values
+        self._to_network_layout = to_network_layout
+        self._build()
+
+    def __call__(self, observations):
+        """Returns Q-values without a gradient, `training=False`.
+
+        Args:
+            observations: NumPy array, `(n, *observation)`. Each new `n` is
+                compiled anew.
+
+        Returns:
+            Float32 NumPy array, `(n, actions)`.
+        """
+        q_values = ops.convert_to_numpy(self._q_values(observations))
+        return np.asarray(q_values, "float32")
 
 
 class BaseLearner:
-    """Runs a compiled `DoubleDQN`'s gradient step in a training loop.
+    """Runs a compiled `DQN`'s gradient step in a training loop.
 
-    The arithmetic is that of `DoubleDQN.fit`. What differs is the cost: the
-    step is compiled once, NumPy goes in and comes out, and where the backend
-    needs it (JAX) the state stays outside the Keras variables until
-    `sync_variables()` puts it back.
+    The arithmetic is that of `DQN.fit`. What differs is the cost: the step is
+    compiled once, NumPy goes in and comes out, and on JAX the state stays outside
+    the Keras variables until `sync_variables()` copies it back. What is written
+    into a Keras variable meanwhile holds, on all backends: the next call takes it.
+
+    Each backend adds, beside `sync_target`, `sync_variables` and `pull_variables`:
+
+    - `update(batch)`: takes one gradient step on a dictionary of NumPy arrays, see
+      `DQN`. Returns `Update`, the arrays `(batch,)`. Every new shape is compiled
+      anew.
+    - `update_many(batches)`: takes K gradient steps, one after the other, in one
+      dispatch, on arrays `(K, batch, ...)`. Returns `Update`, the arrays
+      `(K, batch)`, the loss `(K,)`.
+    - `q_values(observations)`: see `BaseQFunction.__call__`.
+
+    Both updates raise `ValueError` if a key is missing or not known, a vector is
+    not `(batch,)`, or an action is not one of the network's; `FloatingPointError`
+    if a loss or a gradient is NaN or infinite. That step is not taken then, and
+    changes nothing.
 
     Args:
-        model: A `DoubleDQN` on which `compile(optimizer=...)` was called.
+        model: A `DQN` on which `compile(optimizer=...)` was called.
         jit_compile: Whether the framework's optimizing compiler is used: XLA for
             TensorFlow, `jax.jit`, `torch.compile`. `"auto"`: where it is faster
             (TensorFlow: on a GPU; JAX: always; torch: wherever it works).
@@ -55,7 +96,8 @@ class BaseLearner:
     Raises:
         ValueError: If `model` has no optimizer, or syncs its own target
             network (`target_sync_updates`), which a learner leaves to its
-            caller. Or if `jit_compile` is none of the three.
+            caller. Or if `jit_compile` is none of the three, or the optimizer
+            belongs to another network.
     """
 
     def __init__(self, model, *, jit_compile="auto"):
@@ -81,8 +123,8 @@ class BaseLearner:
         self.network = model.network
         self.target_network = model.target_network
         self.optimizer = model.optimizer
-        if not self.optimizer.built:
-            self.optimizer.build(self.network.trainable_variables)
+        _take_optimizer(self.optimizer, self.network)
+        self._layers = tuple(leaf_layers(self.network))
         self.trace_counts = collections.Counter()
         self.frames = None
         self._build()
@@ -103,70 +145,29 @@ class BaseLearner:
         self.frames = frames
         self._build()
 
+    def _build(self):
+        """Makes the compiled functions for the layers as they are."""
+        self._trainable = [layer.trainable for layer in self._layers]
+        self._q_function = self.q_function(
+            self.network,
+            self.model.to_q_values,
+            self.model.to_network_layout,
+            jit_compile=self.jit_compile,
+            trace_counts=self.trace_counts,
+        )
+        self._compile()
+
     def _tables(self):
         return None if self.frames is None else self.frames.tables
 
-    def update(self, batch):
-        """Takes one gradient step.
-
-        Args:
-            batch: Dictionary of NumPy arrays, see `DoubleDQN`. Its shapes
-                should stay the same: every new shape is compiled anew.
-
-        Returns:
-            `Update`, the arrays `(batch,)`.
-
-        Raises:
-            ValueError: If a key is missing or not known, a vector is not
-                `(batch,)`, or an action is not one of the network's.
-            FloatingPointError: If the loss or a gradient is NaN or infinite.
-                Nothing was changed then.
-        """
-        check_batch(batch, self.model.num_actions)
-        return self._to_update(self._update(batch))
-
-    def update_many(self, batches):
-        """Takes K gradient steps, one after the other, in one dispatch.
-
-        Args:
-            batches: Dictionary of NumPy arrays with the number of minibatches
-                in front: `(K, batch, ...)`.
-
-        Returns:
-            `Update`, the arrays `(K, batch)`, the loss `(K,)`.
-
-        Raises:
-            ValueError, FloatingPointError: As `update`. Those of the steps that
-                could be taken were taken.
-        """
-        check_batch(batches, self.model.num_actions, leading=("minibatches", "batch"))
-        return self._to_update(self._update_many(batches))
-
-    def q_values(self, observations):
-        """Returns the online network's Q-values, without a gradient.
-
-        Args:
-            observations: NumPy array, `(n, *observation)`. Each new `n` is
-                compiled anew.
-
-        Returns:
-            Float32 NumPy array, `(n, actions)`.
-        """
-        q_values = ops.convert_to_numpy(self._q_values(observations))
-        return np.asarray(q_values, "float32")
-
-    def inspect(self, batch):
-        """Returns the predictions and targets of a batch; changes nothing.
-
-        Args:
-            batch: Dictionary of NumPy arrays, see `DoubleDQN`.
-
-        Returns:
-            `(q_values, targets)`, float32 NumPy arrays `(batch,)`.
-        """
-        check_batch(batch, self.model.num_actions)
-        q_values, targets = self._inspect(batch)
-        return ops.convert_to_numpy(q_values), ops.convert_to_numpy(targets)
+    def _check(self, batch, leading=("batch",)):
+        """Refuses a batch that would not train, and sees what was frozen since."""
+        check_batch(batch, self.model.batch_keys, self.model.num_actions, leading)
+        trainable = [layer.trainable for layer in self._layers]
+        if trainable != self._trainable:
+            self.sync_variables()
+            _take_optimizer(self.optimizer, self.network)
+            self._build()
 
     def state_dict(self):
         """Returns copies of all that an update changes, by name.
@@ -236,10 +237,10 @@ class BaseLearner:
             for number, variable in enumerate(variables)
         }
 
-    def _to_update(self, outputs):
-        *outputs, is_finite = map(ops.convert_to_numpy, outputs)
-        update = Update(*outputs)
-        if not np.all(is_finite):
+    def _to_update(self, found, is_finite):
+        """Returns the `Update` in NumPy; raises if a step was not taken."""
+        update = Update(*map(ops.convert_to_numpy, found))
+        if not np.all(ops.convert_to_numpy(is_finite)):
             raise FloatingPointError(
                 "A gradient step must have a finite loss and finite gradients, and "
                 "was not taken. Received: " + _what_is_not_finite(update)
@@ -255,27 +256,46 @@ def _what_is_not_finite(update):
     return f"a gradient that is not finite, or too large to square ({update.loss=})"
 
 
-def check_batch(batch, num_actions, leading=("batch",)):
+def _take_optimizer(optimizer, network):
+    """Builds an optimizer for a network; refuses one that another network has.
+
+    Raises:
+        ValueError: If it belongs to another network: its slots are not this one's.
+    """
+    owner = _NETWORKS.get(optimizer)
+    if owner is not None and owner() is not network:
+        raise ValueError(
+            "`optimizer` must be a new one for each network, since it holds the "
+            "moments of that network's weights. Received: the optimizer "
+            f"{optimizer.name!r} of another network"
+        )
+    if not optimizer.built:
+        optimizer.build(network.trainable_variables)
+    _NETWORKS[optimizer] = weakref.ref(network)
+
+
+def check_batch(batch, keys, num_actions, leading=("batch",)):
     """Refuses a batch that would not train, or would train on nonsense.
 
     Args:
         batch: Any object.
+        keys: Tuple of the keys that it must have.
         num_actions: Integer: actions are from 0 to one less.
         leading: Names of the leading dimensions, which all arrays share.
 
     Raises:
-        ValueError: If it is not a dictionary with just the six keys, if shapes
+        ValueError: If it is not a dictionary with just these keys, if shapes
             disagree, or if an action is not an integer in range.
     """
-    if not isinstance(batch, dict) or batch.keys() != set(BATCH_KEYS):
+    if not isinstance(batch, dict) or batch.keys() != set(keys):
         received = sorted(batch) if isinstance(batch, dict) else type(batch).__name__
         raise ValueError(
-            f"`batch` must be a dictionary with the keys {sorted(BATCH_KEYS)}. "
+            f"`batch` must be a dictionary with the keys {sorted(keys)}. "
             f"Received: {received}"
         )
     rank = len(leading)
     actions = np.asarray(batch["actions"])
-    for key in BATCH_KEYS:
+    for key in keys:
         shape = np.shape(batch[key])
         sizes = shape[:rank] if key.endswith("observations") else shape
         if sizes != actions.shape or len(sizes) != rank or 0 in sizes:

@@ -1,100 +1,125 @@
-"""The double-Q update on JAX: pure, compiled, with its state outside Keras.
+"""The gradient step on JAX: a pure function of arrays, compiled.
 
-A Keras variable on JAX is a box around an array. Opening and closing every box
-at every step costs more than a small network's step, so a learner keeps the
-arrays itself, and puts them back into the boxes when somebody will look.
+A Keras variable on JAX is a box around an array, and opening all boxes at every
+step costs more than a small network's step. So a learner holds the raw arrays;
+`sync_variables()` copies them back into the Keras variables.
 """
 
-import functools
-import os
+import operator
+import weakref
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import jaxlib
 import keras
+import numpy as np
 
 from keras_dqn.backend.base import BaseLearner
-from keras_dqn.backend.frames import BaseDeviceFrames
+from keras_dqn.backend.interface import is_finite
+from keras_dqn.backend.interface import with_layer_losses
+from keras_dqn.backend.jax.device import DeviceFrames
+from keras_dqn.backend.jax.device import sum_of_squares
+from keras_dqn.backend.jax.network import ForwardPass
+from keras_dqn.backend.jax.network import QFunction
+from keras_dqn.backend.jax.network import compiled
+from keras_dqn.backend.jax.network import merge
+
+
+class State(NamedTuple):
+    """What a gradient step changes: lists of arrays.
+
+    Attributes:
+        trainable: The online network's trainable variables.
+        non_trainable: Its other variables: statistics, seeds, frozen weights.
+        slots: The optimizer's variables.
+    """
+
+    trainable: list
+    non_trainable: list
+    slots: list
 
 
 class TrainStep(keras.Model):
     """`train_step` by JAX's contract: state and a batch in, logs and state out."""
 
-    def gradient_step(self, state, batch):
+    def gradient_step(self, state, target, batch):
         """Moves the online network one step.
 
         Args:
-            state: `(trainable, frozen, target, slots)`, lists of arrays: the
-                online network's trainable and frozen variables, all of the
-                target network's, the optimizer's.
+            state: `State`.
+            target: List of arrays, all variables of the target network.
             batch: Dictionary of arrays.
 
         Returns:
-            `(loss, td_errors, q_values, is_finite), (trainable, slots)`. If loss
-            or gradients are not finite, nothing moved.
+            `(Update, is_finite), State`. If loss or gradients are not finite,
+            nothing moved.
         """
-        trainable, frozen, target, slots = state
-        targets = self.targets(
-            self._online_call(trainable, frozen), self._target_call(target), batch
-        )
+        targets = self.targets_of(batch, *self._inference_passes(state, target))
 
         def scaled_loss(trainable):
-            loss, aux = self.loss_of(
-                self._online_call(trainable, frozen), batch, targets
+            online = ForwardPass(
+                self.network, trainable, state.non_trainable, training=True
             )
-            with self._optimizer_scope(slots):
-                return self.optimizer.scale_loss(loss), (loss, *aux)
+            found = self.loss_of(batch, online, targets)
+            loss = with_layer_losses(found.loss, online.losses)
+            with self._optimizer_scope(state.slots):
+                scaled = self.optimizer.scale_loss(loss)
+            return scaled, (found._replace(loss=loss), online.non_trainable)
 
-        gradients, outputs = jax.grad(scaled_loss, has_aux=True)(trainable)
-        is_finite = self.is_finite(outputs[0], gradients)
-        state = self._apply(gradients, (trainable, slots), is_finite)
-        return (*outputs, is_finite), state
+        gradients, (found, non_trainable) = jax.grad(scaled_loss, has_aux=True)(
+            state.trainable
+        )
+        sums = [sum_of_squares(gradient) for gradient in gradients]
+        may_move = is_finite(self.optimizer, found.loss, sums)
+        return (found, may_move), self._apply(gradients, non_trainable, state, may_move)
 
-    def _apply(self, gradients, before, is_finite):
-        """Lets the optimizer move the weights, but not by NaN or infinity."""
-        trainable, slots = before
+    def _apply(self, gradients, non_trainable, before, may_move):
+        """Returns the state after the step, or `before` if it may not be taken."""
 
         def after():
-            return tuple(self.optimizer.stateless_apply(slots, gradients, trainable))
+            trainable, slots = self.optimizer.stateless_apply(
+                before.slots, gradients, before.trainable
+            )
+            return State(trainable, non_trainable, slots)
 
         if jax.default_backend() == "cpu":  # a choice would copy all of `before`
-            return jax.lax.cond(is_finite, after, lambda: before)
+            return jax.lax.cond(may_move, after, lambda: before)
         # A branch would wait for the device.
-        return jax.tree.map(partial(jnp.where, is_finite), after(), before)
+        return jax.tree.map(partial(jnp.where, may_move), after(), before)
 
     def train_step(self, state, batch):
         """One gradient step of `fit`. Returns the logs and the new state."""
         trainable, non_trainable, slots, metrics = state
-        frozen, target = self._split(non_trainable)
-        (*outputs, _), (trainable, slots) = self.gradient_step(
-            (trainable, frozen, target, slots), batch
+        non_trainable, target = self._split(non_trainable)
+        (found, _), state = self.gradient_step(
+            State(list(trainable), non_trainable, list(slots)), target, batch
         )
         if self.target_sync_updates is not None:
-            with self._optimizer_scope(slots):
+            with self._optimizer_scope(state.slots):
                 is_due = self.optimizer.iterations % self.target_sync_updates == 0
-            online = _merge(self.network, trainable, frozen)
+            online = merge(self.network, state.trainable, state.non_trainable)
             target = jax.lax.cond(is_due, lambda: online, lambda: target)
-        logs, metrics = self._logs(metrics, *outputs)
-        return logs, (trainable, [*frozen, *target], slots, metrics)
+        logs, metrics = self._logs(metrics, found)
+        return logs, (
+            state.trainable,
+            [*state.non_trainable, *target],
+            state.slots,
+            metrics,
+        )
 
     def test_step(self, state, batch):
-        """The loss on a batch, without a gradient step. Logs and state."""
+        """The loss on a batch, without a gradient step. Returns logs and state."""
         trainable, non_trainable, metrics = state
-        frozen, target = self._split(non_trainable)
-        online = self._online_call(trainable, frozen)
-        targets = self.targets(online, self._target_call(target), batch)
-        loss, (td_errors, q_values) = self.loss_of(online, batch, targets)
-        logs, metrics = self._logs(metrics, loss, td_errors, q_values)
+        online_state, target = self._split(non_trainable)
+        online, target = self._inference_passes(
+            State(trainable, online_state, []), target
+        )
+        targets = self.targets_of(batch, online, target)
+        found = self.loss_of(batch, online, targets)
+        found = found._replace(loss=with_layer_losses(found.loss, online.losses))
+        logs, metrics = self._logs(metrics, found)
         return logs, (trainable, non_trainable, metrics)
-
-    def sum_of_squares(self, gradient):
-        """Returns the float32 sum of a gradient's squared elements."""
-        return jnp.sum(jnp.square(gradient.astype("float32")))
-
-    def frames_last(self, observations):
-        """Turns `(batch, frames, ...)` into `(batch, ..., frames)`."""
-        return jnp.moveaxis(observations, 1, -1)
 
     def sync_target(self):
         """Makes the target network equal to the online one, by copy."""
@@ -102,11 +127,10 @@ class TrainStep(keras.Model):
         for target, online in pairs:
             target.assign(jnp.copy(online.value))
 
-    def _logs(self, variables, loss, td_errors, q_values):
+    def _logs(self, variables, found):
         logs, new_variables, start = {}, [], 0
-        for metric, value in zip(
-            self.metrics, (loss, jnp.abs(td_errors), q_values), strict=True
-        ):
+        values = (found.loss, jnp.abs(found.td_errors), found.q_values)
+        for metric, value in zip(self.metrics, values, strict=True):
             stop = start + len(metric.variables)
             updated = metric.stateless_update_state(variables[start:stop], value)
             logs[metric.name] = metric.stateless_result(updated)
@@ -114,11 +138,12 @@ class TrainStep(keras.Model):
             start = stop
         return logs, new_variables
 
-    def _online_call(self, trainable, frozen):
-        return lambda x: self.network.stateless_call(trainable, frozen, x)[0]
-
-    def _target_call(self, target):
-        return lambda x: self.target_network.stateless_call([], target, x)[0]
+    def _inference_passes(self, state, target):
+        """Returns the forward passes of both networks, `training=False`."""
+        return (
+            ForwardPass(self.network, state.trainable, state.non_trainable),
+            ForwardPass(self.target_network, [], target),
+        )
 
     def _split(self, non_trainable):
         count = len(self.network.non_trainable_variables)
@@ -132,40 +157,75 @@ class TrainStep(keras.Model):
 
 class Learner(BaseLearner):
     __doc__ = BaseLearner.__doc__
+    q_function = QFunction
 
-    def _build(self):
-        is_cpu = jax.default_backend() == "cpu"
-        options = _cpu_compiler_options() if is_cpu else {}
-
-        def compiled(function, **arguments):
-            if self.jit_compile is False:
-                return function
-            return jax.jit(function, compiler_options=options, **arguments)
-
+    def _compile(self):
         # On a CPU, XLA runs the convolutions of a loop's body on one thread, and an
         # unrolled loop is slower than its steps one by one.
-        self.is_fused = not is_cpu
-        self._compiled_update = compiled(self._update_step, donate_argnums=0)
-        self._compiled_update_many = compiled(self._update_many_steps, donate_argnums=0)
-        self._compiled_q_values = compiled(self._q_values_step)
-        self._compiled_inspect = compiled(self._inspect_step)
+        self.is_fused = jax.default_backend() != "cpu"
+        self._compiled_update = compiled(
+            self._update_step, self.jit_compile, donate_argnums=0
+        )
+        self._compiled_update_many = compiled(
+            self._update_many_steps, self.jit_compile, donate_argnums=0
+        )
         self.pull_variables()
+
+    def update(self, batch):
+        """See `BaseLearner`."""
+        self._check(batch)
+        self._take_written()
+        outputs, self._state = self._compiled_update(
+            self._state, self._target, self._tables(), batch
+        )
+        self._is_ahead = True
+        return self._to_update(*outputs)
+
+    def update_many(self, batches):
+        """See `BaseLearner`."""
+        self._check(batches, leading=("minibatches", "batch"))
+        self._take_written()
+        self._is_ahead = True
+        if self.is_fused:
+            outputs, self._state = self._compiled_update_many(
+                self._state, self._target, self._tables(), batches
+            )
+            return self._to_update(*outputs)
+        steps = []
+        for k in range(len(batches["actions"])):  # nothing waits in between
+            batch = {key: x[k] for key, x in batches.items()}
+            outputs, self._state = self._compiled_update(
+                self._state, self._target, self._tables(), batch
+            )
+            steps.append(outputs)
+        return self._to_update(*jax.tree.map(lambda *x: jnp.stack(x), *steps))
+
+    def q_values(self, observations):
+        """See `BaseQFunction.__call__`."""
+        self._take_written()
+        q_values = self._q_function.compiled(
+            self._state.trainable, self._state.non_trainable, observations
+        )
+        return np.asarray(q_values, "float32")
 
     def sync_target(self):
         """Makes the target network equal to the online one, by copy."""
-        trainable, _ = self._state
-        self._target = _copies(_merge(self.network, trainable, self._frozen))
+        self._take_written()
+        state = self._state
+        online = merge(self.network, state.trainable, state.non_trainable)
+        self._target = _copies(online)
+        self._is_ahead = True
 
     def sync_variables(self):
-        """Puts copies of the state into the Keras variables."""
-        trainable, slots = self._state
-        for variables, values in (
-            (self.network.trainable_variables, trainable),
-            (self.optimizer.variables, slots),
-            (self.target_network.variables, self._target),
-        ):
-            for variable, value in zip(variables, _copies(values), strict=True):
-                variable.assign(value)
+        """Copies the state into the Keras variables."""
+        if _holder(self.network) is not self:
+            return  # another learner of this network has been here since
+        self._take_written()
+        if not self._is_ahead:
+            return
+        for variable, value in zip(self._boxes, _copies(self._arrays()), strict=True):
+            variable.assign(value)
+        self._look()
 
     def pull_variables(self):
         """Takes copies of the Keras variables' values over as the state.
@@ -173,136 +233,70 @@ class Learner(BaseLearner):
         Copies, because an update donates its state: an array that a Keras
         variable still points at would be deleted under it.
         """
-        self._state = (
-            _copies(v.value for v in self.network.trainable_variables),
-            _copies(v.value for v in self.optimizer.variables),
+        holder = _holder(self.network)
+        if holder is not None and holder is not self:
+            holder.sync_variables()
+        _HOLDERS[self.network] = weakref.ref(self)
+        groups = (
+            self.network.trainable_variables,
+            self.network.non_trainable_variables,
+            self.optimizer.variables,
+            self.target_network.variables,
         )
-        self._frozen = _copies(v.value for v in self.network.non_trainable_variables)
-        self._target = _copies(v.value for v in self.target_network.variables)
+        *state, self._target = (_copies(v.value for v in group) for group in groups)
+        self._state = State(*state)
+        self._boxes = [variable for group in groups for variable in group]
+        self._look()
 
-    def _update(self, batch):
-        outputs, self._state = self._compiled_update(
-            self._state, self._frozen, self._target, self._tables(), batch
-        )
-        return outputs
+    def _arrays(self):
+        return [array for group in (*self._state, self._target) for array in group]
 
-    def _update_many(self, batches):
-        if not self.is_fused:  # nothing waits for a step before the last is sent
-            steps = [
-                self._update({key: x[k] for key, x in batches.items()})
-                for k in range(len(batches["actions"]))
-            ]
-            return [jnp.stack(outputs) for outputs in zip(*steps, strict=True)]
-        outputs, self._state = self._compiled_update_many(
-            self._state, self._frozen, self._target, self._tables(), batches
-        )
-        return outputs
+    def _look(self):
+        """Remembers what the Keras variables hold, so that a new value is seen."""
+        self._seen = [variable.value for variable in self._boxes]
+        self._is_ahead = False  # whether the state is newer than the variables
 
-    def _q_values(self, observations):
-        return self._compiled_q_values(self._state[0], self._frozen, observations)
+    def _take_written(self):
+        """Takes over what somebody wrote into Keras variables since the last look."""
+        if _holder(self.network) is not self:
+            self.pull_variables()
+            return
+        values = [variable.value for variable in self._boxes]
+        if all(map(operator.is_, values, self._seen)):
+            return
+        groups = [list(group) for group in (*self._state, self._target)]
+        places = [(group, i) for group in groups for i in range(len(group))]
+        for (group, i), value, seen in zip(places, values, self._seen, strict=True):
+            if value is not seen:
+                group[i] = jnp.copy(value)
+        *state, self._target = groups
+        self._state, self._seen = State(*state), values
 
-    def _inspect(self, batch):
-        return self._compiled_inspect(
-            self._state[0], self._frozen, self._target, self._tables(), batch
-        )
-
-    def _update_step(self, state, frozen, target, tables, batch):
+    def _update_step(self, state, target, tables, batch):
         self.trace_counts["update"] += 1
         batch = DeviceFrames.look_up(batch, tables)
-        return self._gradient_step(state, frozen, target, batch)
+        return self.model.gradient_step(state, target, batch)
 
-    def _update_many_steps(self, state, frozen, target, tables, batches):
+    def _update_many_steps(self, state, target, tables, batches):
         self.trace_counts["update_many"] += 1
 
         def one_step(state, batch):
             batch = DeviceFrames.look_up(batch, tables)
-            outputs, state = self._gradient_step(state, frozen, target, batch)
+            outputs, state = self.model.gradient_step(state, target, batch)
             return state, outputs
 
         state, outputs = jax.lax.scan(one_step, state, batches)
         return outputs, state
 
-    def _q_values_step(self, trainable, frozen, observations):
-        self.trace_counts["q_values"] += 1
-        observations = self.model.to_network_layout(observations)
-        return self.model._online_call(trainable, frozen)(observations)
 
-    def _inspect_step(self, trainable, frozen, target, tables, batch):
-        self.trace_counts["inspect"] += 1
-        batch = DeviceFrames.look_up(batch, tables)
-        online = self.model._online_call(trainable, frozen)
-        targets = self.model.targets(online, self.model._target_call(target), batch)
-        _, (_, q_values) = self.model.loss_of(online, batch, targets)
-        return q_values, targets
-
-    def _gradient_step(self, state, frozen, target, batch):
-        trainable, slots = state
-        return self.model.gradient_step((trainable, frozen, target, slots), batch)
+# The learner whose state is newer than the Keras variables of a network.
+_HOLDERS = weakref.WeakKeyDictionary()
 
 
-@functools.cache
-def _cpu_compiler_options():
-    """Returns XLA's options for a CPU; none where this XLA does not know them.
-
-    By default XLA hands single convolutions to YNNPACK, where they take up to twice
-    the time of its own. Of what YNNPACK can do, only sums are left to it. Whoever
-    has set that flag has chosen.
-    """
-    flag = "xla_cpu_experimental_ynn_fusion_type"
-    options = {flag: "LIBRARY_FUSION_TYPE_REDUCE"}
-    if flag in os.environ.get("XLA_FLAGS", ""):
-        return {}
-    try:
-        jax.jit(lambda x: x + 1, compiler_options=options)(0)
-    except jax.errors.JaxRuntimeError:
-        return {}
-    return options
-
-
-class DeviceFrames(BaseDeviceFrames):
-    __doc__ = BaseDeviceFrames.__doc__
-
-    def _zeros(self, rows, grows=False):
-        return jnp.zeros((rows, *self._frame_shape), self._dtype)
-
-    @staticmethod
-    @partial(jax.jit, donate_argnums=0)
-    def _written(table, rows, frames):
-        return table.at[rows].set(frames)
-
-    @staticmethod
-    def _joined(table, more):
-        return jnp.concatenate([table, more])
-
-    @staticmethod
-    def gather(tables, numbers):
-        """Returns the frames with these numbers, `(*numbers.shape, *frame_shape)`."""
-        ring, finals = tables
-        count = len(ring)
-        frames = ring[jnp.minimum(numbers, count - 1)]
-        final_frames = finals[jnp.maximum(numbers - count, 0)]
-        is_final = jnp.expand_dims(numbers >= count, range(numbers.ndim, frames.ndim))
-        return jnp.where(is_final, final_frames, frames)
-
-
-def _merge(network, trainable, frozen):
-    """Returns both lists as one, in the order of `network.variables`."""
-    variables = [*network.trainable_variables, *network.non_trainable_variables]
-    pairs = zip(variables, [*trainable, *frozen], strict=True)
-    values = {id(variable): value for variable, value in pairs}
-    return [values[id(variable)] for variable in network.variables]
+def _holder(network):
+    reference = _HOLDERS.get(network)
+    return None if reference is None else reference()
 
 
 def _copies(values):
     return [jnp.copy(value) for value in values]
-
-
-def backend_versions():
-    """Returns the versions of the framework, by name."""
-    return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
-
-
-def device_name():
-    """Returns the device that the learner computes on, in words."""
-    device = jax.devices()[0]
-    return "CPU" if device.platform == "cpu" else device.device_kind

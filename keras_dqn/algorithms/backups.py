@@ -1,0 +1,70 @@
+"""Which next action a target counts on.
+
+A backup turns the Q-values of the next states into a policy: the probabilities of
+the next actions. What the actions are worth is always the target network's.
+"""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_dqn")
+class Greedy:
+    """The target network picks the next action and prices it.
+
+    Reference:
+        - [Mnih et al., 2015](https://doi.org/10.1038/nature14236), algorithm 1.
+    """
+
+    def policy(self, next_q_target, next_q_online):
+        """Returns the probabilities of the next actions, float32 `(batch, actions)`.
+
+        Args:
+            next_q_target: Function without arguments, which returns the target
+                network's Q-values of the next states, `(batch, actions)`.
+            next_q_online: The same of the online network. What a backup does not
+                call is not computed.
+        """
+        return _best(next_q_target())
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls()
+
+
+@keras.saving.register_keras_serializable(package="keras_dqn")
+class Double(Greedy):
+    """The online network picks the next action, the target network prices it.
+
+    Reference:
+        - [van Hasselt et al., 2016](https://arxiv.org/abs/1509.06461), section
+          "Double Q-learning".
+    """
+
+    def policy(self, next_q_target, next_q_online):
+        """See `Greedy.policy`."""
+        return _best(next_q_online())
+
+
+def _best(q_values):
+    """Returns 1 for the first of the largest Q-values, 0 for the others."""
+    best = ops.argmax(q_values, axis=-1)
+    return ops.one_hot(best, q_values.shape[-1], dtype="float32")
+
+
+BACKUPS = {"greedy": Greedy, "double": Double}
+
+
+def made(backup):
+    """Returns the backup object that a name stands for."""
+    if isinstance(backup, str) and backup in BACKUPS:
+        return BACKUPS[backup]()
+    if not callable(getattr(backup, "policy", None)):
+        raise ValueError(
+            f"`backup` must be one of {', '.join(map(repr, BACKUPS))}, or an object "
+            f"with a method `policy`. Received: backup={backup!r}"
+        )
+    return backup

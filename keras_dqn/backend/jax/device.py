@@ -1,0 +1,77 @@
+"""What is JAX's own: compiler options, frames on the device, names."""
+
+import functools
+import os
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+
+from keras_dqn.backend.frames import BaseDeviceFrames
+
+
+@functools.cache
+def cpu_compiler_options():
+    """Returns XLA's options for a CPU; none where this XLA does not know them.
+
+    By default XLA hands single convolutions to YNNPACK, where they take up to twice
+    the time of its own. Of what YNNPACK can do, only sums are left to it. Whoever
+    has set that flag has chosen.
+    """
+    flag = "xla_cpu_experimental_ynn_fusion_type"
+    options = {flag: "LIBRARY_FUSION_TYPE_REDUCE"}
+    if flag in os.environ.get("XLA_FLAGS", ""):
+        return {}
+    try:
+        jax.jit(lambda x: x + 1, compiler_options=options)(0)
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return options
+
+
+class DeviceFrames(BaseDeviceFrames):
+    __doc__ = BaseDeviceFrames.__doc__
+
+    def _zeros(self, rows, grows=False):
+        return jnp.zeros((rows, *self._frame_shape), self._dtype)
+
+    @staticmethod
+    @partial(jax.jit, donate_argnums=0)
+    def _written(table, rows, frames):
+        return table.at[rows].set(frames)
+
+    @staticmethod
+    def _joined(table, more):
+        return jnp.concatenate([table, more])
+
+    @staticmethod
+    def gather(tables, numbers):
+        """Returns the frames with these numbers, `(*numbers.shape, *frame_shape)`."""
+        ring, finals = tables
+        count = len(ring)
+        frames = ring[jnp.minimum(numbers, count - 1)]
+        final_frames = finals[jnp.maximum(numbers - count, 0)]
+        is_final = jnp.expand_dims(numbers >= count, range(numbers.ndim, frames.ndim))
+        return jnp.where(is_final, final_frames, frames)
+
+
+def sum_of_squares(gradient):
+    """Returns the float32 sum of a gradient's squared elements."""
+    return jnp.sum(jnp.square(gradient.astype("float32")))
+
+
+def frames_last(observations):
+    """Turns `(batch, frames, ...)` into `(batch, ..., frames)`."""
+    return jnp.moveaxis(observations, 1, -1)
+
+
+def backend_versions():
+    """Returns the versions of the framework, by name."""
+    return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
+
+
+def device_name():
+    """Returns the device that the learner computes on, in words."""
+    device = jax.devices()[0]
+    return "CPU" if device.platform == "cpu" else device.device_kind

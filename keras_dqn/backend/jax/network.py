@@ -1,0 +1,69 @@
+"""A network on JAX as pure functions of the values of its variables."""
+
+import jax
+
+from keras_dqn.backend.base import BaseQFunction
+from keras_dqn.backend.jax.device import cpu_compiler_options
+
+
+class ForwardPass:
+    """A forward pass of a network on given values of its variables.
+
+    Attributes:
+        non_trainable: The network's non-trainable variables after the call.
+        losses: The layers' own losses in it.
+    """
+
+    def __init__(self, network, trainable, non_trainable, training=False):
+        self._network, self._trainable = network, trainable
+        self._training = training
+        self.non_trainable, self.losses = non_trainable, []
+
+    def __call__(self, observations):
+        outputs, non_trainable, self.losses = self._network.stateless_call(
+            self._trainable,
+            self.non_trainable,
+            observations,
+            training=self._training,
+            return_losses=True,
+        )
+        if self._training:  # what any other pass changes is dropped
+            self.non_trainable = non_trainable
+        return outputs
+
+
+class QFunction(BaseQFunction):
+    __doc__ = BaseQFunction.__doc__
+
+    def _build(self):
+        self.compiled = compiled(self._step, self.jit_compile)
+
+    def _q_values(self, observations):
+        return self.compiled(
+            [v.value for v in self.network.trainable_variables],
+            [v.value for v in self.network.non_trainable_variables],
+            observations,
+        )
+
+    def _step(self, trainable, non_trainable, observations):
+        self.trace_counts["q_values"] += 1
+        observations = self._to_network_layout(observations)
+        return self._to_q_values(
+            ForwardPass(self.network, trainable, non_trainable)(observations)
+        )
+
+
+def merge(network, trainable, frozen):
+    """Returns both lists as one, in the order of `network.variables`."""
+    variables = [*network.trainable_variables, *network.non_trainable_variables]
+    pairs = zip(variables, [*trainable, *frozen], strict=True)
+    values = {id(variable): value for variable, value in pairs}
+    return [values[id(variable)] for variable in network.variables]
+
+
+def compiled(function, jit_compile, **arguments):
+    """Returns the function compiled, unless `jit_compile` is false."""
+    if jit_compile is False:
+        return function
+    options = cpu_compiler_options() if jax.default_backend() == "cpu" else {}
+    return jax.jit(function, compiler_options=options, **arguments)

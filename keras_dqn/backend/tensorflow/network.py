@@ -1,0 +1,28 @@
+"""A network on TensorFlow, compiled for acting."""
+
+import tensorflow as tf
+
+from keras_dqn.backend.base import BaseQFunction
+
+
+class QFunction(BaseQFunction):
+    __doc__ = BaseQFunction.__doc__
+
+    def _build(self):
+        self._compiled = compiled(self._step, self.jit_compile)
+
+    def _q_values(self, observations):
+        return self._compiled(tf.convert_to_tensor(observations))
+
+    def _step(self, observations):
+        self.trace_counts["q_values"] += 1
+        observations = self._to_network_layout(observations)
+        return self._to_q_values(self.network(observations, training=False))
+
+
+def compiled(function, jit_compile):
+    """Returns the function as a graph; with XLA by default where there is a GPU."""
+    # XLA's convolution gradients are slower than TensorFlow's own on a CPU.
+    if jit_compile == "auto":
+        jit_compile = bool(tf.config.list_physical_devices("GPU"))
+    return tf.function(function, autograph=False, jit_compile=jit_compile)

@@ -1,0 +1,102 @@
+"""A network on PyTorch, compiled for acting, and how functions are compiled."""
+
+import types
+import warnings
+
+import torch
+import torch._dynamo
+from keras import ops
+
+from keras_dqn.backend.base import BaseQFunction
+
+MOST_SHAPES = 64  # of the arguments of a compiled function
+_TOO_MANY = torch._dynamo.exc.FailOnRecompileLimitHit
+
+
+class QFunction(BaseQFunction):
+    __doc__ = BaseQFunction.__doc__
+
+    def _build(self):
+        self.trace_counts["q_values"] += 0
+        self._compiled = compiled(
+            "q_values", self._step, self.jit_compile, self.trace_counts
+        )
+
+    @torch.no_grad()
+    def _q_values(self, observations):
+        return self._compiled(ops.convert_to_tensor(observations))
+
+    def _step(self, observations):
+        observations = self._to_network_layout(observations)
+        return self._to_q_values(self.network(observations, training=False))
+
+
+def compiled(name, function, jit_compile, trace_counts):
+    """Returns the function compiled, unless `jit_compile` is false."""
+    if jit_compile is False:
+        return function
+    return Compiled(name, function, trace_counts, may_fall_back=jit_compile == "auto")
+
+
+class Compiled:
+    """A function, compiled as one graph; or as it is, if need be.
+
+    `torch.compile` needs a C++ compiler (Triton on a GPU) and cannot follow every
+    optimizer, nor Keras's preprocessing layers (`Rescaling`; a plain division it
+    can). If it fails at first, or there are too many shapes, the function runs
+    eagerly from then on, with a warning; with `jit_compile=True` the error is raised.
+    """
+
+    def __init__(self, name, function, trace_counts, may_fall_back):
+        self._name, self._function = name, function
+        self._has_run = False
+        self._may_fall_back = may_fall_back
+
+        def step(*arguments):
+            return function(*arguments)
+
+        def keep_guards(guards):  # called once for each graph
+            trace_counts[name] += 1
+            # Without these it looks through all of Keras's attributes each time,
+            # for changes that the other backends do not look for either.
+            return torch.compiler.keep_tensor_guards_unsafe(guards)
+
+        # What is compiled is kept by code object: each learner needs its own.
+        code = step.__code__.replace(co_name=f"{name}_{id(self):x}")
+        step = types.FunctionType(code, step.__globals__, closure=step.__closure__)
+        self._compiled = torch.compile(
+            step,
+            fullgraph=True,
+            dynamic=False,
+            # The layout that this would choose anew is that of `_lay_out`.
+            options={"layout_optimization": False, "guard_filter_fn": keep_guards},
+        )
+
+    def __call__(self, *arguments):
+        if self._compiled is None:
+            return self._function(*arguments)
+        if not self._may_fall_back:
+            return self._run(arguments)
+        try:
+            return self._run(arguments)
+        except Exception as error:
+            if self._has_run and not isinstance(error, _TOO_MANY):
+                raise
+            self._compiled = None
+            result = self._function(*arguments)  # an error of its own is raised
+            reason = str(error).strip().partition("\n")[0]
+            warnings.warn(
+                f"torch.compile failed, so {self._name} runs eagerly from now on, "
+                f"which is slower. {type(error).__name__}: {reason}",
+                stacklevel=2,
+            )
+            return result
+
+    def _run(self, arguments):
+        # The gradient is taken inside the graph; a shape is a graph of its own.
+        with torch._dynamo.config.patch(
+            trace_autograd_ops=True, recompile_limit=MOST_SHAPES
+        ):
+            result = self._compiled(*arguments)
+        self._has_run = True
+        return result

@@ -1,0 +1,91 @@
+"""What a network must be to be trained, and what makes no sense in one."""
+
+import warnings
+
+import keras
+
+BOUNDED = ("softmax", "sigmoid", "tanh", "relu", "softplus", "hard_sigmoid")
+
+
+def check_network(network):
+    """Refuses a network that cannot be trained here, saying why.
+
+    Args:
+        network: Any object.
+
+    Raises:
+        TypeError: If it is not a functional or Sequential `keras.Model`.
+        ValueError: If its inputs, outputs or state do not fit.
+    """
+    if not isinstance(network, keras.Model) or not getattr(network, "inputs", None):
+        raise TypeError(
+            "`network` must be a functional or a built Sequential `keras.Model`; "
+            "a subclassed one becomes functional by "
+            "`keras.Model(inputs, subclassed(inputs))`. "
+            f"Received: network={network!r}"
+        )
+    shape = network.output_shape
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        raise ValueError(
+            "`network` must have one input and one output. Received: "
+            f"{len(network.inputs)} inputs, {len(network.outputs)} outputs"
+        )
+    if isinstance(network.output, dict | list | tuple):
+        raise ValueError(
+            "`network` must put out a tensor by itself; make such a network with "
+            "`keras.Model(network.inputs, network.outputs[0])`. Received: an output "
+            f"of type {type(network.output).__name__}"
+        )
+    if len(shape) != 2 or shape[-1] is None:
+        raise ValueError(
+            "`network` must have an output of shape `(batch, actions)`. "
+            f"Received: network.output_shape={shape}"
+        )
+    if not network.trainable_variables:
+        raise ValueError("`network` must have trainable variables. Received: none")
+    _refuse_gradient_overwrites(network)
+    _warn_of_senseless_layers(network)
+
+
+def leaf_layers(layer):
+    """Yields the layers in a model that have no layers themselves."""
+    children = getattr(layer, "layers", None)
+    if not children:
+        yield layer
+        return
+    for child in children:
+        yield from leaf_layers(child)
+
+
+def _refuse_gradient_overwrites(network):
+    """Float8 scales are set to their "gradients", which a target cannot follow."""
+    names = [
+        variable.path
+        for variable in network.trainable_variables
+        if getattr(variable, "overwrite_with_gradient", False)
+    ]
+    if names:
+        raise ValueError(
+            "`network` must not be quantized to float8, whose scales no optimizer "
+            f"trains; train it before `quantize`. Received: variables {names}"
+        )
+
+
+def _warn_of_senseless_layers(network):
+    """Warns of what trains without an error, but not towards Q-values."""
+    for layer in leaf_layers(network):
+        if getattr(layer, "stateful", False) and isinstance(layer, keras.layers.RNN):
+            warnings.warn(
+                f"`{layer.name}` carries its state from one minibatch to the next "
+                "(`stateful=True`), and a replay's minibatches do not follow each "
+                "other. Use `stateful=False` and stacked observations.",
+                stacklevel=4,
+            )
+    last = network.layers[-1]
+    activation = getattr(getattr(last, "activation", None), "__name__", "linear")
+    if activation in BOUNDED:
+        warnings.warn(
+            f"The output layer `{last.name}` has the activation {activation!r}. "
+            "Q-values are returns, which have no bounds: use no activation.",
+            stacklevel=4,
+        )
