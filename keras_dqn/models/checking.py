@@ -30,11 +30,12 @@ def check_network(network):
             "`network` must have one input and one output. Received: "
             f"{len(network.inputs)} inputs, {len(network.outputs)} outputs"
         )
-    if isinstance(network.output, dict | list | tuple):
+    output = getattr(network, "output", None)  # a Sequential model has none
+    if isinstance(output, dict | list | tuple):
         raise ValueError(
             "`network` must put out a tensor by itself; make such a network with "
             "`keras.Model(network.inputs, network.outputs[0])`. Received: an output "
-            f"of type {type(network.output).__name__}"
+            f"of type {type(output).__name__}"
         )
     if len(shape) != 2 or shape[-1] is None:
         raise ValueError(
