@@ -1,4 +1,4 @@
-"""The three backend files can be read side by side."""
+"""The three backends can be read side by side: the same files, names and order."""
 
 import ast
 import itertools
@@ -12,12 +12,19 @@ pytestmark = pytest.mark.numpy
 
 FOLDER = pathlib.Path(keras_dqn.__file__).parent / "backend"
 BACKENDS = ("tensorflow", "jax", "torch")
+FILES = ("device", "learner", "network")
+# What every backend must offer, see `backend/__init__.py`.
+OFFERED = {
+    "device": ["DeviceFrames", "frames_last", "backend_versions", "device_name"],
+    "learner": ["TrainStep", "Learner"],
+    "network": ["QFunction", "compiled"],
+}
 
 
-def names_of(backend):
+def names_of(backend, file):
     """Top-level functions and classes, and methods, in the order of the file."""
     names = []
-    for node in ast.parse((FOLDER / f"{backend}.py").read_text()).body:
+    for node in ast.parse((FOLDER / backend / f"{file}.py").read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.append(node.name)
         if isinstance(node, ast.ClassDef):
@@ -26,26 +33,27 @@ def names_of(backend):
     return names
 
 
-NAMES = {backend: names_of(backend) for backend in BACKENDS}
+def public_methods(names, of):
+    return [n for n in names if n.split(".")[0] in of and "._" not in n]
 
 
-def is_public(name):
-    return not any(part.startswith("_") for part in name.split("."))
+@pytest.mark.parametrize("file", FILES)
+def test_all_offer_the_same_classes_and_functions_in_the_same_order(file):
+    offered = [public_methods(names_of(b, file), OFFERED[file]) for b in BACKENDS]
+    assert offered[0] == offered[1] == offered[2]
+    assert [name for name in offered[0] if "." not in name] == OFFERED[file]
 
 
-def test_the_public_names_are_the_same_in_the_same_order():
-    public = [[n for n in NAMES[backend] if is_public(n)] for backend in BACKENDS]
-    assert public[0] == public[1] == public[2]
-    assert {"Learner", "TrainStep", "device_name"} <= set(public[0])
-
-
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize(("one", "other"), [*itertools.combinations(BACKENDS, 2)])
-def test_shared_names_come_in_the_same_order(one, other):
-    shared = set(NAMES[one]) & set(NAMES[other])
-    orders = [[n for n in NAMES[backend] if n in shared] for backend in (one, other)]
-    assert orders[0] == orders[1]
+def test_shared_names_come_in_the_same_order(one, other, file):
+    names, others = names_of(one, file), names_of(other, file)
+    shared = set(names) & set(others)
+    assert [n for n in names if n in shared] == [n for n in others if n in shared]
 
 
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_no_name_is_defined_twice(backend):
-    assert len(set(NAMES[backend])) == len(NAMES[backend])
+def test_no_name_is_defined_twice(backend, file):
+    names = names_of(backend, file)
+    assert len(set(names)) == len(names)

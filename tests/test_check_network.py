@@ -66,12 +66,12 @@ def test_a_dictionary_of_outputs_is_refused_with_what_to_write():
     DQN(keras.Model(network.inputs, network.outputs[0]))
 
 
-def test_a_stateful_recurrent_layer_is_warned_of():
+def test_a_stateful_recurrent_layer_is_refused():
     inputs = keras.Input(batch_shape=(4, 3, 2))
     network = keras.Model(
         inputs, layers.Dense(2)(layers.LSTM(3, stateful=True)(inputs))
     )
-    with pytest.warns(UserWarning, match="lstm.*carries its state"):
+    with pytest.raises(ValueError, match="state of its layer 'lstm.*stateful=False"):
         DQN(network)
 
 

@@ -240,7 +240,7 @@ def modules_with_examples():
             yield ".".join(part for part in parts if part != "__init__")
 
 
-NEED_KERAS = ("keras_dqn.algorithms.losses", "keras_dqn.models.dueling")
+NEED_KERAS = ("keras_dqn.algorithms.dqn", "keras_dqn.models.dueling")
 
 
 def run_examples(name):

@@ -188,7 +188,7 @@ def test_every_minibatch_finds_the_priorities_that_the_last_one_wrote():
     class Surprised(TapeLearner):
         def update(self, batch):
             found = super().update(batch)
-            found.td_errors[:] = 1e6 if len(self.batches) == 1 else 1e-3
+            found.priorities[:] = 1e6 if len(self.batches) == 1 else 1e-3
             return found
 
     settings = settings_of(

@@ -12,7 +12,7 @@ from keras_dqn.models.checking import leaf_layers
 from keras_dqn.system import memory
 
 # Optimizers hold a slot for each variable of one network: whose they are.
-_NETWORKS = weakref.WeakKeyDictionary()
+_NETWORKS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 class BaseQFunction:

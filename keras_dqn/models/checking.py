@@ -45,6 +45,7 @@ def check_network(network):
     if not network.trainable_variables:
         raise ValueError("`network` must have trainable variables. Received: none")
     _refuse_gradient_overwrites(network)
+    _refuse_stateful_recurrence(network)
     _warn_of_senseless_layers(network)
 
 
@@ -72,16 +73,19 @@ def _refuse_gradient_overwrites(network):
         )
 
 
+def _refuse_stateful_recurrence(network):
+    """Such a state has the batch size of acting or of a minibatch, not both."""
+    for layer in leaf_layers(network):
+        if isinstance(layer, keras.layers.RNN) and layer.stateful:
+            raise ValueError(
+                f"`network` must not carry the state of its layer {layer.name!r} from "
+                "batch to batch: a replay's minibatches do not follow each other. Use "
+                "`stateful=False` and stacked observations. Received: stateful=True"
+            )
+
+
 def _warn_of_senseless_layers(network):
     """Warns of what trains without an error, but not towards Q-values."""
-    for layer in leaf_layers(network):
-        if getattr(layer, "stateful", False) and isinstance(layer, keras.layers.RNN):
-            warnings.warn(
-                f"`{layer.name}` carries its state from one minibatch to the next "
-                "(`stateful=True`), and a replay's minibatches do not follow each "
-                "other. Use `stateful=False` and stacked observations.",
-                stacklevel=4,
-            )
     last = network.layers[-1]
     activation = getattr(getattr(last, "activation", None), "__name__", "linear")
     if activation in BOUNDED:

@@ -290,7 +290,7 @@ class Learner(BaseLearner):
 
 
 # The learner whose state is newer than the Keras variables of a network.
-_HOLDERS = weakref.WeakKeyDictionary()
+_HOLDERS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def _holder(network):
