@@ -26,6 +26,7 @@ STATEFUL = {
 
 
 def network(kind, seed=0):
+    keras.utils.set_random_seed(seed)  # for state that layers draw
     inputs = keras.Input((tiny.FEATURES,))
     x = layers.Dense(6, activation="tanh", name="before")(inputs)
     x = STATEFUL[kind]()(x)
