@@ -1,7 +1,13 @@
 """`DQNAgent`: a network, a replay and a learner, with the verbs of Keras."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib.metadata
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 
@@ -25,6 +31,7 @@ from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.envs.arguments import check_envs
 from keras_dqn.models.checking import check_network
+from keras_dqn.monitor import Monitor
 from keras_dqn.monitor import RunInfo
 from keras_dqn.monitor import make_console
 from keras_dqn.monitor.arguments import check_callbacks
@@ -33,6 +40,11 @@ from keras_dqn.progress import q_warning
 from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.replay.arguments import as_replay
 from keras_dqn.system import signals
+
+if TYPE_CHECKING:
+    from keras_dqn.progress import Progress
+    from keras_dqn.replay.base import Replay
+
 
 # Fields of `Settings` that `fit` takes; the others belong to an object.
 FIT_FIELDS = (
@@ -78,32 +90,37 @@ class DQNAgent:
         ValueError: If the network cannot be trained here, see `DQN`.
     """
 
-    def __init__(self, network, replay=None):
+    def __init__(self, network: keras.Model, replay: Replay | None = None) -> None:
         check_network(network)
         self._network = network
         self.replay = as_replay(replay)
-        self._compiled = None
-        self._learner = None
-        self._envs = None
+        self._compiled: dict[str, Any] | None = None
+        self._learner: Learner | None = None
+        self._envs: VectorEnvs | None = None
         self._fits = 0
 
     @property
-    def network(self):
+    def network(self) -> keras.Model:
         """The online network, its variables up to date."""
         if self._learner is not None:
             self._learner.sync_variables()
         return self._network
 
     @property
-    def learner(self):
+    def learner(self) -> Learner:
         """The `Learner`; it exists once `build` or `fit` was called."""
         if self._learner is None:
             raise RuntimeError("The learner exists once `build` or `fit` was called.")
         return self._learner
 
     def compile(
-        self, optimizer=None, *, double_q=True, huber_delta=1.0, jit_compile="auto"
-    ):
+        self,
+        optimizer: keras.optimizers.Optimizer | str | dict[str, Any] | None = None,
+        *,
+        double_q: bool = True,
+        huber_delta: float = 1.0,
+        jit_compile: bool | str = "auto",
+    ) -> None:
         """Says how the network learns.
 
         Args:
@@ -125,7 +142,7 @@ class DQNAgent:
             self._learner.sync_variables()  # what it has learned stays
         self._learner = None
 
-    def build(self, envs):
+    def build(self, envs: VectorEnvs) -> None:
         """Fits network, replay and learner to the environments.
 
         `fit` does it too. A second call with like environments does nothing.
@@ -154,15 +171,15 @@ class DQNAgent:
 
     def fit(
         self,
-        envs,
-        env_steps=None,
+        envs: VectorEnvs,
+        env_steps: int | None = None,
         *,
-        settings=None,
-        state=None,
-        monitors="auto",
-        callbacks=(),
-        **changes,
-    ):
+        settings: Settings | None = None,
+        state: run_state.RunState | None = None,
+        monitors: Monitor | str | None = "auto",
+        callbacks: Sequence[Callable[[DQNAgent, Progress], Any]] = (),
+        **changes: Any,
+    ) -> Progress | None:
         """Trains for `env_steps` agent steps.
 
         Each call is a run of its own: schedules begin at step 0. Weights,
@@ -202,14 +219,13 @@ class DQNAgent:
         settings = self.settings_for(envs, settings, **changes)
         self.build(envs)
         # First of all: what follows may write the learner's state back.
-        self._learner.pull_variables()
+        self.learner.pull_variables()
         self._place_frames(settings.replay_device)
-        if monitors == "auto":
+        if not isinstance(monitors, Monitor):
+            interval = settings.log_interval_iterations
             monitors = make_console(
-                log_interval_iterations=settings.log_interval_iterations
+                monitors or "none", log_interval_iterations=interval
             )
-        if monitors is None:
-            monitors = make_console("none")
         if state is None:
             if "seed" not in changes:
                 seed = run_state.seed_of_fit(settings.seed, self._fits)
@@ -222,15 +238,15 @@ class DQNAgent:
 
     def evaluate(
         self,
-        env=None,
-        episodes=30,
+        env: str | Callable[..., Any] | VectorEnvs | None = None,
+        episodes: int = 30,
         *,
-        epsilon=0.05,
-        seed=0,
-        num_envs=None,
-        stop=None,
-        **options,
-    ):
+        epsilon: float = 0.05,
+        seed: int | tuple[int, ...] = 0,
+        num_envs: int | None = None,
+        stop: Callable[[], bool] | None = None,
+        **options: Any,
+    ) -> evaluation.Evaluation | None:
         """Plays whole games and changes nothing in the training.
 
         Own environments, own seeds; all lives, raw scores.
@@ -268,7 +284,9 @@ class DQNAgent:
         with make_evaluation_envs(env, num_envs, **options) as envs:
             return self._evaluate(envs, episodes, epsilon, seed, stop)
 
-    def settings_for(self, envs, settings=None, **changes):
+    def settings_for(
+        self, envs: VectorEnvs, settings: Settings | None = None, **changes: Any
+    ) -> Settings:
         """Returns the `Settings` of a run, with the objects' own values in it.
 
         Raises:
@@ -301,7 +319,7 @@ class DQNAgent:
             return settings.replace(**{**own, **changes})
         return presets.breakout(**{**own, **changes})
 
-    def run_info(self, envs, settings):
+    def run_info(self, envs: VectorEnvs, settings: Settings) -> RunInfo:
         """Returns the `RunInfo` that monitors are started with."""
         backend = keras.config.backend()
         return RunInfo(
@@ -385,7 +403,7 @@ class DQNAgent:
         self._learner = Learner(model, jit_compile=jit_compile)
 
 
-def check_fits(network, envs):
+def check_fits(network: keras.Model, envs: VectorEnvs) -> None:
     """Refuses a network whose input or output does not fit the environments.
 
     Raises:

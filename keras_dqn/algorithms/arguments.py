@@ -1,11 +1,15 @@
 """Takes the optimizer that an agent is given, or says what to give instead."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 
 from keras_dqn import checks
 
 
-def as_optimizer(optimizer):
+def as_optimizer(optimizer: Any) -> keras.optimizers.Optimizer:
     """Returns a Keras optimizer.
 
     Args:

@@ -1,6 +1,9 @@
 """Checks that the copy of a network computes the same function."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -21,7 +24,7 @@ WHAT_TO_DO = (
 )
 
 
-def check_copy(network, copy):
+def check_copy(network: keras.Model, copy: keras.Model) -> None:
     """Checks that a copy computes the same function, now and after weights change.
 
     Both networks run on one random batch in inference mode. Then the weights of
@@ -66,13 +69,15 @@ def check_copy(network, copy):
         assign(copy, saved)
 
 
-def values_of(network):
+def values_of(network: keras.Model) -> list[np.ndarray]:
     return [
         np.array(ops.convert_to_numpy(variable.value)) for variable in network.variables
     ]
 
 
-def assign(network, values, only_integers=False):
+def assign(
+    network: keras.Model, values: Sequence[np.ndarray], only_integers: bool = False
+) -> None:
     for variable, value in zip(network.variables, values, strict=True):
         if not (only_integers and _is_float(variable)):
             variable.assign(np.array(value))  # a backend may keep the array itself

@@ -8,6 +8,8 @@ that a network that still cannot be copied is refused, instead of being trained 
 the targets of another network.
 """
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import re
@@ -26,7 +28,7 @@ from keras_dqn.models.layer_tree import sublayers
 _PLAIN_VALUES = (bool, int, float, str, type(None), np.generic, np.ndarray)
 
 
-def copy_network(network, trainable=True):
+def copy_network(network: keras.Model, trainable: bool = True) -> keras.Model:
     """Returns a network of the same function, with variables of its own.
 
     Layers and operations that have no variables compute the same in both networks and
@@ -80,7 +82,7 @@ def copy_network(network, trainable=True):
     return copy
 
 
-def copy_variables(source, target):
+def copy_variables(source: keras.Model, target: keras.Model) -> None:
     """Sets the variables of a copy to the values of the original's.
 
     The values are copied, so the two networks share no memory afterwards. It can be

@@ -17,6 +17,11 @@ Reference:
     - [Wang et al., 2016](https://arxiv.org/abs/1511.06581), section 3.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers
@@ -32,12 +37,12 @@ VALUE_GAIN = 1.0
 
 
 def dueling_cnn(
-    num_actions,
-    input_shape=(84, 84, 4),
-    hidden_units=256,
-    seed=None,
-    name="dueling_cnn",
-):
+    num_actions: int,
+    input_shape: Sequence[int] = (84, 84, 4),
+    hidden_units: int = 256,
+    seed: int | None = None,
+    name: str = "dueling_cnn",
+) -> keras.Model:
     """Returns the convolutional dueling network for stacked game frames.
 
     Three convolutions (Mnih et al., 2015), then one hidden layer for the
@@ -95,12 +100,12 @@ def dueling_cnn(
 
 
 def dueling_mlp(
-    num_actions,
-    observation_shape,
-    hidden_units=(128, 128),
-    seed=None,
-    name="dueling_mlp",
-):
+    num_actions: int,
+    observation_shape: Sequence[int],
+    hidden_units: Sequence[int] = (128, 128),
+    seed: int | None = None,
+    name: str = "dueling_mlp",
+) -> keras.Model:
     """Returns a dueling network of dense layers, for vectors of features.
 
     Args:
@@ -143,7 +148,9 @@ def dueling_mlp(
     return keras.Model(observations, q_values, name=name)
 
 
-def dueling_head(features, num_actions, hidden_units=256, seed=None):
+def dueling_head(
+    features: Any, num_actions: int, hidden_units: int = 256, seed: int | None = None
+) -> Any:
     """Puts a dueling head on a body of the caller's own.
 
     Args:

@@ -4,15 +4,20 @@ Models list their layers; wrappers, cells and layers of one's own hold them as
 attributes.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
 import keras
 
 
-def is_layer(operation):
+def is_layer(operation: object) -> bool:
     """Whether it is a layer, and not an operation such as `keras.ops.add`."""
     return isinstance(operation, keras.layers.Layer)
 
 
-def sublayers(layer):
+def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """Returns the layers that a layer is made of, at any depth."""
     found = {}
     todo = [layer]
@@ -31,7 +36,7 @@ def _layers_in(value):
     return [each for each in values if is_layer(each)]
 
 
-def pairs_of(original, copy, seen=()):
+def pairs_of(original: Any, copy: Any, seen: Any = ()) -> Iterator[tuple[Any, Any]]:
     """Yields a layer with its copy, then those that it is made of with theirs."""
     seen = seen or set()
     if original is copy or id(original) in seen:

@@ -7,8 +7,11 @@ Keras opens it: only Keras layers and operations that a Q-network is made of, an
 no more weights than the file holds.
 """
 
+from __future__ import annotations
+
 import json
 import math
+import os
 import pathlib
 import threading
 import zipfile
@@ -99,7 +102,7 @@ _DAMAGE = (
 )
 
 
-def load_network(path):
+def load_network(path: str | os.PathLike[str]) -> keras.Model:
     """Opens a network that was saved as a `.keras` file.
 
     Args:
@@ -123,7 +126,7 @@ def load_network(path):
         raise ValueError(f"{path} cannot be opened: {error}") from error
 
 
-def check_network_file(path):
+def check_network_file(path: pathlib.Path) -> None:
     """Raises an error unless `load_network` may open the file. Runs nothing of it.
 
     Args:
