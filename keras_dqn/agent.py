@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +9,6 @@ from typing import Any
 
 import keras
 
-import keras_dqn
 from keras_dqn import checks
 from keras_dqn import evaluation
 from keras_dqn import presets
@@ -24,12 +21,11 @@ from keras_dqn.backend import DeviceFrames
 from keras_dqn.backend import Learner
 from keras_dqn.backend import backend_versions
 from keras_dqn.backend import device_name
-from keras_dqn.config import FIELDS
 from keras_dqn.config import Settings
-from keras_dqn.config import SettingsError
 from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.envs.arguments import check_envs
+from keras_dqn.models.checking import check_fits
 from keras_dqn.models.checking import check_network
 from keras_dqn.monitor import Monitor
 from keras_dqn.monitor import RunInfo
@@ -37,33 +33,13 @@ from keras_dqn.monitor import make_console
 from keras_dqn.monitor.arguments import check_callbacks
 from keras_dqn.monitor.arguments import check_monitors
 from keras_dqn.progress import q_warning
-from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.replay.arguments import as_replay
 from keras_dqn.system import signals
+from keras_dqn.system.versions import versions
 
 if TYPE_CHECKING:
     from keras_dqn.progress import Progress
     from keras_dqn.replay.base import Replay
-
-
-# Fields of `Settings` that `fit` takes; the others belong to an object.
-FIT_FIELDS = (
-    "vector_steps_per_iteration",
-    "batch_size",
-    "updates_per_iteration",
-    "updates_per_dispatch",
-    "replay_device",
-    "learning_starts_env_steps",
-    "target_sync_env_steps",
-    "epsilon_endpoints",
-    "epsilon_final",
-    "beta_endpoints",
-    "beta_final",
-    "seed",
-    "log_interval_iterations",
-    "checkpoint_interval_iterations",
-    "histogram_interval_iterations",
-)
 
 
 class DQNAgent:
@@ -216,10 +192,10 @@ class DQNAgent:
         checks.instance("state", state, run_state.RunState, "None")
         if env_steps is not None:
             changes["env_steps"] = env_steps
-        settings = self.settings_for(envs, settings, **changes)
+        check_envs(envs)
+        checks.instance("settings", settings, Settings, "keras_dqn.Settings(...)")
+        settings = presets.of_fit(envs, self.replay, settings, changes)
         self.build(envs)
-        # First of all: what follows may write the learner's state back.
-        self.learner.pull_variables()
         self._place_frames(settings.replay_device)
         if not isinstance(monitors, Monitor):
             interval = settings.log_interval_iterations
@@ -284,41 +260,6 @@ class DQNAgent:
         with make_evaluation_envs(env, num_envs, **options) as envs:
             return self._evaluate(envs, episodes, epsilon, seed, stop)
 
-    def settings_for(
-        self, envs: VectorEnvs, settings: Settings | None = None, **changes: Any
-    ) -> Settings:
-        """Returns the `Settings` of a run, with the objects' own values in it.
-
-        Raises:
-            SettingsError: As `fit`.
-        """
-        check_envs(envs)
-        checks.instance("settings", settings, Settings, "keras_dqn.Settings(...)")
-        for name in changes:
-            if name in FIELDS and name not in FIT_FIELDS and name != "env_steps":
-                raise SettingsError(
-                    f"`{name}` is set on the environments, the replay, the network "
-                    "or the optimizer, or in `evaluate`, not in `fit`. "
-                    f"Received: {name}={changes[name]!r}",
-                    name,
-                )
-        own = {key: value for key, value in envs.options.items() if key in FIELDS}
-        own |= {"num_envs": envs.num_envs, "env_id": envs.env_id}
-        own.pop("seed", None)
-        own |= {
-            "replay_capacity": self.replay.capacity,
-            "gamma": self.replay.gamma,
-            "n_steps": self.replay.n_steps,
-            "replay_kind": "uniform",
-        }
-        if isinstance(self.replay, PrioritizedReplay):
-            own["replay_kind"] = "prioritized"
-            own["alpha"] = self.replay.alpha
-            own["priority_epsilon"] = self.replay.priority_epsilon
-        if settings is not None:
-            return settings.replace(**{**own, **changes})
-        return presets.breakout(**{**own, **changes})
-
     def run_info(self, envs: VectorEnvs, settings: Settings) -> RunInfo:
         """Returns the `RunInfo` that monitors are started with."""
         backend = keras.config.backend()
@@ -326,7 +267,7 @@ class DQNAgent:
             env_id=envs.env_id,
             backend=backend,
             device=device_name(),
-            versions=_versions(),
+            versions={**versions(), **backend_versions()},
             env_options=envs.options,
             settings=settings.to_dict(),
             replay_nbytes_when_full=self.replay.nbytes_when_full(
@@ -367,6 +308,8 @@ class DQNAgent:
             records.close()
             if is_whole:
                 self._learner.sync_variables()
+        if not requests.stop:
+            self._learner.finalize()
         return progress
 
     def _place_frames(self, replay_device):
@@ -401,37 +344,3 @@ class DQNAgent:
         model = DQN(self._network, stack_first=envs.frame_stack > 0, **options)
         model.compile(optimizer=optimizer)
         self._learner = Learner(model, jit_compile=jit_compile)
-
-
-def check_fits(network: keras.Model, envs: VectorEnvs) -> None:
-    """Refuses a network whose input or output does not fit the environments.
-
-    Raises:
-        ValueError: With both shapes or both counts.
-    """
-    expected = tuple(network.input_shape[1:])
-    if expected != tuple(envs.observation_shape):
-        raise ValueError(
-            "`network` must take the observations of the environments, of shape "
-            f"{tuple(envs.observation_shape)} ({envs.env_id}). Received: "
-            f"network.input_shape={network.input_shape}"
-        )
-    if network.output_shape[-1] != envs.num_actions:
-        raise ValueError(
-            f"`network` must have one output for each of the {envs.num_actions} "
-            f"actions of {envs.env_id}. Received: "
-            f"network.output_shape={network.output_shape}"
-        )
-
-
-def _versions():
-    """Returns the versions of what a run depends on."""
-    versions = {
-        "keras_dqn": keras_dqn.__version__,
-        "keras": keras.__version__,
-        **backend_versions(),
-    }
-    for name in ("numpy", "gymnasium", "ale-py"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions

@@ -161,3 +161,50 @@ def get(name: str) -> Callable[..., Settings]:
         return PRESETS[checks.choice("preset", name, PRESETS)]
     except checks.ArgumentError as error:
         raise SettingsError(str(error), "preset") from None
+
+
+# Fields of `Settings` that `fit` takes; the others belong to an object.
+_FIT_FIELDS = (
+    "vector_steps_per_iteration",
+    "batch_size",
+    "updates_per_iteration",
+    "updates_per_dispatch",
+    "replay_device",
+    "learning_starts_env_steps",
+    "target_sync_env_steps",
+    "epsilon_endpoints",
+    "epsilon_final",
+    "beta_endpoints",
+    "beta_final",
+    "seed",
+    "log_interval_iterations",
+    "checkpoint_interval_iterations",
+    "histogram_interval_iterations",
+)
+
+
+def of_fit(envs, replay, settings, changes):
+    """Returns the settings of a `fit`: what the parts say of themselves is theirs.
+
+    Args:
+        envs: Vector environments.
+        replay: `PrioritizedReplay` or `UniformReplay`.
+        settings: `Settings` to start from, or `None`: the Breakout preset.
+        changes: Dictionary, the fields of `Settings` that `fit` was given.
+
+    Raises:
+        SettingsError: If a change is unknown, out of range, or belongs to a part.
+    """
+    for name in changes:
+        if name in FIELDS and name not in _FIT_FIELDS and name != "env_steps":
+            raise SettingsError(
+                f"`{name}` is set on the environments, the replay, the network or the "
+                "optimizer, or in `evaluate`, not in `fit`. "
+                f"Received: {name}={changes[name]!r}",
+                name,
+            )
+    own = {key: value for key, value in envs.options.items() if key in FIELDS}
+    own.pop("seed", None)
+    own |= {"num_envs": envs.num_envs, "env_id": envs.env_id, **replay.settings}
+    start = breakout if settings is None else settings.replace
+    return start(**{**own, **changes})

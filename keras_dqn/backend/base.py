@@ -213,6 +213,14 @@ class BaseLearner:
             variable.assign(np.array(state[name]))
         self.pull_variables()
 
+    def finalize(self):
+        """Ends a training as Keras's `fit` does: averaged weights take their place.
+
+        Without averages in the optimizer (`use_ema`) it changes nothing.
+        """
+        self.sync_variables()
+        self.optimizer.finalize_variable_values(self.network.trainable_variables)
+
     @property
     def learning_rate(self):
         """The optimizer's learning rate, a float. Set it between updates."""

@@ -49,6 +49,27 @@ def check_network(network):
     _warn_of_senseless_layers(network)
 
 
+def check_fits(network, envs):
+    """Refuses a network whose input or output does not fit the environments.
+
+    Raises:
+        ValueError: With both shapes or both counts.
+    """
+    expected = tuple(network.input_shape[1:])
+    if expected != tuple(envs.observation_shape):
+        raise ValueError(
+            "`network` must take the observations of the environments, of shape "
+            f"{tuple(envs.observation_shape)} ({envs.env_id}). Received: "
+            f"network.input_shape={network.input_shape}"
+        )
+    if network.output_shape[-1] != envs.num_actions:
+        raise ValueError(
+            f"`network` must have one output for each of the {envs.num_actions} "
+            f"actions of {envs.env_id}. Received: "
+            f"network.output_shape={network.output_shape}"
+        )
+
+
 def leaf_layers(layer):
     """Yields the layers in a model that have no layers themselves."""
     children = getattr(layer, "layers", None)

@@ -62,6 +62,16 @@ class Replay:
         self._spec: dict[str, Any] | None = None
         self._store: TransitionStore | None = None
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The fields of `Settings` that describe this replay, by name."""
+        return {
+            "replay_kind": "uniform",
+            "replay_capacity": self.capacity,
+            "gamma": self.gamma,
+            "n_steps": self.n_steps,
+        }
+
     def build(
         self,
         *,
@@ -228,7 +238,7 @@ class Replay:
         return Sample(batch=batch, ids=ids.reshape(shape))
 
     def update_priorities(
-        self, ids: np.ndarray | Sequence[Any], td_errors: np.ndarray | Sequence[Any]
+        self, ids: np.ndarray | Sequence[Any], priorities: np.ndarray | Sequence[Any]
     ) -> None:
         """Sets the priorities of sampled transitions. Uniform replay ignores it."""
 

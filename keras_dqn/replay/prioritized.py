@@ -75,38 +75,49 @@ class PrioritizedReplay(Replay):
         self.tree = None  # type: ignore[assignment]
 
     def update_priorities(
-        self, ids: np.ndarray | Sequence[Any], td_errors: np.ndarray | Sequence[Any]
+        self, ids: np.ndarray | Sequence[Any], priorities: np.ndarray | Sequence[Any]
     ) -> None:
         """Sets the priorities of sampled transitions.
 
-        If a transition occurs more than once, its last TD error is used. Transitions
+        If a transition occurs more than once, its last priority is used. Transitions
         that were overwritten since they were sampled are ignored.
 
         Args:
             ids: Integers, any shape: `ids` of a `Sample`.
-            td_errors: Floats, same shape. Their sign does not matter.
+            priorities: Floats, same shape, of `Update.priorities`: how much there is
+                to learn, |TD error|. Their sign does not matter.
 
         Raises:
-            ValueError: If the shapes differ, if a TD error is not finite, or if no
+            ValueError: If the shapes differ, if a priority is not finite, or if no
                 transition has had one of the ids. Then nothing changes.
         """
         store = self._built_store()
-        numbers, errors = np.asarray(ids), np.asarray(td_errors, np.float64)
-        if numbers.shape != errors.shape or numbers.dtype.kind not in "iu":
+        numbers, given = np.asarray(ids), np.asarray(priorities, np.float64)
+        if numbers.shape != given.shape or numbers.dtype.kind not in "iu":
             raise ValueError(
-                "`ids` must be integers, one for each of `td_errors`. Received: "
+                "`ids` must be integers, one for each of `priorities`. Received: "
                 f"ids.shape={numbers.shape}, ids.dtype={numbers.dtype}, "
-                f"td_errors.shape={errors.shape}"
+                f"priorities.shape={given.shape}"
             )
-        numbers, errors = numbers.ravel().astype(np.int64, copy=False), errors.ravel()
-        priorities = np.abs(errors) + self.priority_epsilon
+        numbers, given = numbers.ravel().astype(np.int64, copy=False), given.ravel()
+        raised = np.abs(given) + self.priority_epsilon
         first, stop = store.complete()
-        if not self._need_no_checks(numbers, priorities, first, stop):
-            self._check_update(numbers, errors, stop)
+        if not self._need_no_checks(numbers, raised, first, stop):
+            self._check_update(numbers, given, stop)
             is_stored = numbers >= first
-            numbers, priorities = numbers[is_stored], priorities[is_stored]
-        self.tree.set(numbers % self.capacity, priorities**self.alpha)
-        self.max_priority = float(priorities.max(initial=self.max_priority))
+            numbers, raised = numbers[is_stored], raised[is_stored]
+        self.tree.set(numbers % self.capacity, raised**self.alpha)
+        self.max_priority = float(raised.max(initial=self.max_priority))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `Replay.settings`."""
+        return {
+            **super().settings,
+            "replay_kind": "prioritized",
+            "alpha": self.alpha,
+            "priority_epsilon": self.priority_epsilon,
+        }
 
     def check_valid(self) -> None:
         """See `Replay.check_valid`. The nodes of the tree are checked too."""
@@ -137,12 +148,12 @@ class PrioritizedReplay(Replay):
         furthest = np.maximum.reduce((ids - first).view(np.uint64))
         return furthest < stop - first and np.maximum.reduce(priorities) <= self._limit
 
-    def _check_update(self, ids, td_errors, stop):
-        is_good = np.abs(td_errors) < self._limit
+    def _check_update(self, ids, priorities, stop):
+        is_good = np.abs(priorities) < self._limit
         if not is_good.all():
             raise ValueError(
-                f"`td_errors` must be below {self._limit:.3g}, and finite. Received: "
-                f"{td_errors[~is_good][0]} for transition {ids[~is_good][0]}"
+                f"`priorities` must be below {self._limit:.3g}, and finite. Received: "
+                f"{priorities[~is_good][0]} for transition {ids[~is_good][0]}"
             )
         is_good = (ids >= 0) & (ids < stop)
         if not is_good.all():
