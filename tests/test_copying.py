@@ -1,5 +1,8 @@
 """A copied network computes the same function, and goes on doing so when synced."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -124,6 +127,12 @@ def frozen_inside():
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.Dense(4)])
     inner.trainable = False
     return functional(inner, layers.Dense(4))
+
+
+def stateful():
+    inputs = keras.Input(batch_shape=(2, 5, 4))
+    x = layers.LSTM(3, stateful=True)(inputs)
+    return keras.Model(inputs, layers.Dense(2)(x))
 
 
 def compiled():
@@ -312,6 +321,13 @@ def test_a_copy_is_saved_and_opened_with_keras_alone(tmp_path, name):
     np.testing.assert_array_equal(outputs(opened), outputs(copy))
 
 
+def test_copies_are_freed_though_the_network_lives_on():
+    network = tiny.network()
+    copy = weakref.ref(copying.copy_network(network))
+    gc.collect()
+    assert copy() is None
+
+
 def test_a_copy_of_a_copy_is_one_too():
     network = nested()
     copy = copying.copy_network(copying.copy_network(network))
@@ -402,6 +418,11 @@ def test_what_cannot_be_copied_is_refused_with_what_to_do(make, words):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_state_that_is_in_no_variable_is_refused():
+    with pytest.raises(ValueError, match="other outputs when it runs.*stateful=True"):
+        copying.copy_network(stateful())
+
+
 def test_a_copy_that_does_not_follow_the_weights_is_refused():
     network = functional(layers.Dense(4, name="cached"))
     copy = copying.copy_network(network)
@@ -416,7 +437,7 @@ def test_a_copy_that_uses_weights_of_the_network_is_refused():
     network = functional(layers.Dense(4, name="mine"))
     copy = copying.copy_network(network)
     copy.get_layer("mine").call = network.get_layer("mine").call
-    with pytest.raises(ValueError, match="shares weights with it"):
+    with pytest.raises(ValueError, match="uses the original.s weights"):
         copy_check.check_copy(network, copy)
 
 

@@ -38,6 +38,7 @@ def check_copy(network: keras.Model, copy: keras.Model) -> None:
 
     Raises:
         ValueError: If outputs differ. The message names the layer where that begins.
+            Or if the outputs of `network` depend on state that is in no variable.
     """
     batch = [_random_input(network, tensor) for tensor in network.inputs]
     saved = values_of(network)
@@ -56,11 +57,20 @@ def check_copy(network: keras.Model, copy: keras.Model) -> None:
                 stacklevel=2,
             )
             return
+        assign(network, saved)
+        if not _are_close(_run(network, batch), before):
+            raise ValueError(
+                "`network` cannot be copied: it gives other outputs when it runs on "
+                "the same batch again, with the same variables. Some layer keeps state "
+                "elsewhere, as recurrent layers with `stateful=True` do."
+            )
         _check_same(network, copy, batch, before, "gives other outputs")
+        state = values_of(copy)
         assign(network, changed)
-        assign(copy, saved, only_integers=True)  # seeds, which a run may change
-        _check_same(network, copy, batch, before, "shares weights with it")
-        assign(network, changed, only_integers=True)
+        if not all(map(np.array_equal, values_of(copy), state)):
+            raise ValueError("`network` cannot be copied: they would share memory")
+        assign(copy, saved)  # the run may have changed seeds
+        _check_same(network, copy, batch, before, "uses the original's weights")
         assign(copy, changed)
         after = _run(network, batch)
         _check_same(network, copy, batch, after, "does not follow when it is trained")
@@ -70,17 +80,16 @@ def check_copy(network: keras.Model, copy: keras.Model) -> None:
 
 
 def values_of(network: keras.Model) -> list[np.ndarray]:
+    """Returns copies of the variables as NumPy arrays, bfloat16 as float32."""
     return [
         np.array(ops.convert_to_numpy(variable.value)) for variable in network.variables
     ]
 
 
-def assign(
-    network: keras.Model, values: Sequence[np.ndarray], only_integers: bool = False
-) -> None:
+def assign(network: keras.Model, values: Sequence[np.ndarray]) -> None:
+    """Sets the variables to copies of NumPy arrays, which JAX may keep."""
     for variable, value in zip(network.variables, values, strict=True):
-        if not (only_integers and _is_float(variable)):
-            variable.assign(np.array(value))  # a backend may keep the array itself
+        variable.assign(np.array(value))
 
 
 def _is_float(variable):

@@ -31,9 +31,8 @@ _PLAIN_VALUES = (bool, int, float, str, type(None), np.generic, np.ndarray)
 def copy_network(network: keras.Model, trainable: bool = True) -> keras.Model:
     """Returns a network of the same function, with variables of its own.
 
-    Layers and operations that have no variables compute the same in both networks and
-    are shared. All others are rebuilt from their configuration. The copy is not
-    compiled.
+    Layers are rebuilt from their configuration. A `Lambda` and layers of your own
+    that have no variables are shared by both networks. The copy is not compiled.
 
     Args:
         network: Functional or built Sequential `keras.Model`. It is left as it is.
@@ -50,11 +49,13 @@ def copy_network(network: keras.Model, trainable: bool = True) -> keras.Model:
     cloned, shared = [], []
 
     def clone(layer):
-        if _has_state(layer):
-            cloned.append(_rebuild(layer))
-            return cloned[-1][0]
-        shared.append(layer)
-        return layer
+        if not is_layer(layer):  # an operation such as `keras.ops.add`
+            return type(layer).from_config(layer.get_config())
+        if _can_be_shared(layer):
+            shared.append(layer)
+            return layer
+        cloned.append(_rebuild(layer))
+        return cloned[-1][0]
 
     try:
         with _as_if_never_compiled(network):
@@ -67,14 +68,14 @@ def copy_network(network: keras.Model, trainable: bool = True) -> keras.Model:
         pairs = list(pairs_of(network, copy))
         for original, layer in pairs:
             _copy_state(original, layer)
+        _copy_trainable(pairs)
     except Exception as error:
         raise ValueError(
             f"`network` cannot be copied. {error}\n{copy_check.WHAT_TO_DO}"
         ) from error
     copy_check.assign(copy, copy_check.values_of(network))
-    _copy_trainable(pairs)
     if not trainable:
-        flags = [(layer, layer.trainable) for layer in shared if is_layer(layer)]
+        flags = [(layer, layer.trainable) for layer in shared]
         copy.trainable = False
         for layer, flag in flags:
             layer.trainable = flag
@@ -96,9 +97,18 @@ def copy_variables(source: keras.Model, target: keras.Model) -> None:
         ours.assign(ops.copy(theirs.value))
 
 
-def _has_state(layer):
-    """Whether a layer has something of its own, so that two networks need two."""
-    return is_layer(layer) and (layer.variables or layer.activity_regularizer)
+def _can_be_shared(layer):
+    """Whether one object can serve both networks, so that none need be rebuilt.
+
+    Keras's own layers are rebuilt, since a shared layer keeps all copies in memory.
+    """
+    if layer.variables or layer.activity_regularizer is not None:
+        return False
+    return any(
+        isinstance(part, keras.layers.Lambda)
+        or not type(part).__module__.startswith("keras.")
+        for part in (layer, *sublayers(layer))
+    )
 
 
 def _rebuild(layer):
@@ -117,10 +127,7 @@ def _rebuild(layer):
         if isinstance(value, types.FunctionType)
     }
     config["config"] |= {k: v for k, v in functions.items() if k in config["config"]}
-    unregistered = [
-        *map(type, [layer, *sublayers(layer)]),
-        *functions.values(),
-    ]
+    unregistered = [*map(type, (layer, *sublayers(layer))), *functions.values()]
     clone = keras.saving.deserialize_keras_object(
         config,
         custom_objects={each.__name__: each for each in unregistered},

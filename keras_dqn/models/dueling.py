@@ -1,16 +1,15 @@
 """Q-networks with a dueling head, as plain functional Keras models.
 
-A Q-network maps an observation to one number per action: how much discounted
-reward the agent expects after taking it. A dueling network estimates the worth
-of the situation, V(s), apart from the advantage of each action, A(s, a), and
-adds them up:
+A Q-network maps an observation to one Q-value per action: the discounted return
+that is expected after this action. A dueling network estimates the state value V(s)
+and the advantages A(s, a) in two streams and adds them:
 
     Q(s, a) = V(s) + A(s, a) - mean over a' of A(s, a')
 
-Without the mean, a constant could move freely between V and A, and neither
-would mean anything.
+Without the mean, a constant could be added to V and subtracted from A without any
+change of Q, so neither would be determined.
 
-Stock layers and `keras.ops` only: a model saved here opens with Keras alone, on
+Only Keras layers and `keras.ops` are used: a saved model opens with Keras alone, on
 any backend.
 
 Reference:
@@ -20,7 +19,6 @@ Reference:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -29,8 +27,12 @@ from keras import ops
 
 from keras_dqn import checks
 
-# Gains of the orthogonal kernels: ReLU layers, the advantages (small, so that
-# training starts with almost equal Q-values) and the state value.
+# `(filters, kernel size, stride)` of Mnih et al., 2015.
+CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
+SMALLEST_IMAGE = 36  # pixels, high and wide, that these convolutions fit into
+# Gains of the orthogonal initializers: for layers with ReLU (which halves the second
+# moment), for the advantages (small, so that training starts with almost equal
+# Q-values of all actions) and for the state value.
 RELU_GAIN = float(np.sqrt(2.0))
 ADVANTAGE_GAIN = 0.01
 VALUE_GAIN = 1.0
@@ -45,27 +47,26 @@ def dueling_cnn(
 ) -> keras.Model:
     """Returns the convolutional dueling network for stacked game frames.
 
-    Three convolutions (Mnih et al., 2015), then one hidden layer for the
-    advantages and another for the value, both straight from the flattened
-    features. 1,685,413 parameters for 4 actions.
+    Three convolutions (Mnih et al., 2015), then the two streams of the head, each
+    with one hidden layer. 1,685,413 parameters for 4 actions of Atari.
 
     Args:
         num_actions: Integer, at least 1.
-        input_shape: `(height, width, frames)` of one observation, channels
-            last, oldest frame first.
-        hidden_units: Integer, units in each of the two hidden layers.
-        seed: Integer that fixes the initial weights on a given backend, or
-            `None`.
+        input_shape: `(height, width, frames)` of one observation in pixels, the
+            oldest frame first.
+        hidden_units: Integer, units of the hidden layer of each stream.
+        seed: Integer that makes the initial weights reproducible on one backend,
+            or `None`.
         name: String, the model's name.
 
     Returns:
-        A functional `keras.Model`. Input: `uint8 (batch, *input_shape)`, pixels
-        from 0 to 255, scaled to [0, 1] inside. Output: `float32
-        (batch, num_actions)`.
+        Functional `keras.Model`. Input: `(batch, *input_shape)`, uint8, pixels from
+        0 to 255, which the model scales to [0, 1]. Output: Q-values,
+        `(batch, num_actions)`, float32.
 
     Raises:
-        ValueError: If `num_actions` is less than 1, or if `input_shape` does
-            not have three dimensions that the convolutions fit into.
+        ValueError: If `num_actions` is less than 1, or if `input_shape` is not
+            `(height, width, frames)` with at least 36 by 36 pixels.
 
     Reference:
         - [Mnih et al., 2015](https://doi.org/10.1038/nature14236), "Model
@@ -73,20 +74,18 @@ def dueling_cnn(
         - [Wang et al., 2016](https://arxiv.org/abs/1511.06581), section 4.2.
     """
     num_actions = checks.integer("num_actions", num_actions, minimum=1)
-    if len(input_shape) != 3 or min(input_shape[:2]) < 36:
+    if len(input_shape) != 3 or min(input_shape[:2]) < SMALLEST_IMAGE:
         raise ValueError(
             "`input_shape` must be `(height, width, frames)`, height and width "
-            f"at least 36. Received: input_shape={tuple(input_shape)}"
+            f"at least {SMALLEST_IMAGE}. Received: input_shape={tuple(input_shape)}"
         )
     seeds = _Seeds(seed)
     observations = keras.Input(input_shape, dtype="uint8", name="observations")
     x = ops.cast(observations, "float32") / 255.0
-    for number, (filters, kernel, stride) in enumerate(
-        [(32, 8, 4), (64, 4, 2), (64, 3, 1)], start=1
-    ):
+    for number, (filters, kernel_size, stride) in enumerate(CONVOLUTIONS, start=1):
         x = layers.Conv2D(
             filters,
-            kernel,
+            kernel_size,
             strides=stride,
             padding="valid",
             data_format="channels_last",
@@ -110,17 +109,18 @@ def dueling_mlp(
 
     Args:
         num_actions: Integer, at least 1.
-        observation_shape: Shape of one observation, as in `(4,)`. More than
-            one dimension is flattened.
-        hidden_units: Integers: the units of the shared layers, and last those
-            of the two hidden layers of the head.
-        seed: Integer that fixes the initial weights on a given backend, or
-            `None`.
+        observation_shape: Shape of one observation, such as `(4,)`. Observations of
+            more than one dimension are flattened.
+        hidden_units: Integers, units of the hidden layers. The last number is for
+            the hidden layer of each stream of the head, those before are for the
+            layers that both streams share.
+        seed: Integer that makes the initial weights reproducible on one backend,
+            or `None`.
         name: String, the model's name.
 
     Returns:
-        A functional `keras.Model`. Input: `float32 (batch,
-        *observation_shape)`. Output: `float32 (batch, num_actions)`.
+        Functional `keras.Model`. Input: `(batch, *observation_shape)`, float32.
+        Output: Q-values, `(batch, num_actions)`, float32.
 
     Raises:
         ValueError: If `num_actions` is less than 1, or `hidden_units` is empty
@@ -149,21 +149,22 @@ def dueling_mlp(
 
 
 def dueling_head(
-    features: Any, num_actions: int, hidden_units: int = 256, seed: int | None = None
-) -> Any:
-    """Puts a dueling head on a body of the caller's own.
+    features: keras.KerasTensor,
+    num_actions: int,
+    hidden_units: int = 256,
+    seed: int | None = None,
+) -> keras.KerasTensor:
+    """Returns the Q-values of a dueling head on features of your own network.
 
     Args:
-        features: Symbolic tensor of a functional model, float, shape
-            `(batch, features)`.
+        features: Symbolic tensor of a functional model, `(batch, features)`, float.
         num_actions: Integer, at least 1.
         hidden_units: Integer, units of the hidden layer of each stream.
-        seed: Integer that fixes the initial weights on a given backend, or
-            `None`.
+        seed: Integer that makes the initial weights reproducible on one backend,
+            or `None`.
 
     Returns:
-        Symbolic tensor, `float32 (batch, num_actions)`:
-        V + A - mean(A).
+        Symbolic tensor, Q-values, `(batch, num_actions)`, float32.
 
     Raises:
         ValueError: If `features` is not `(batch, features)` or `num_actions`
@@ -194,8 +195,8 @@ def dueling_head(
             kernel_initializer=_orthogonal(RELU_GAIN, seeds),
             name=f"{name}_hidden",
         )(features)
-        # float32 whatever the policy: Q-values of 100 in bfloat16 are only good
-        # to 0.5, which is as large as the rewards.
+        # float32 also under mixed precision: bfloat16 rounds a Q-value of 100 to
+        # steps of 0.5, which is as large as a reward.
         return layers.Dense(
             units,
             kernel_initializer=_orthogonal(gain, seeds),
@@ -213,7 +214,10 @@ def _orthogonal(gain, seeds):
 
 
 class _Seeds:
-    """Hands out one seed per kernel: equal seeds make equal-shaped twins equal."""
+    """Gives each kernel a seed of its own.
+
+    With one seed for all, kernels of equal shape would start with equal weights.
+    """
 
     def __init__(self, seed):
         self._sequence = None if seed is None else np.random.SeedSequence(seed)
