@@ -99,7 +99,7 @@ class Bench:
         state["frames"] = checkpoint.Ring(state["frames"], int(state["time"]))
         parts = {"learner": self.learner, "replay": state}
         saving = self.store.begin(self.replay._store.ring.time, parts, {})
-        saving.make_way(4)  # the steps of an iteration
+        saving.wait_until_written(4)  # the steps of an iteration
         pause = time.perf_counter() - began
         saving.result()
         self._note(name, began, saving.nbytes, pause)

@@ -107,7 +107,7 @@ def test_any_damaged_file_makes_load_fall_back_and_name_it(tmp_path):
             file.write_bytes(damaged)
             loaded = checkpoint.load(tmp_path)
             assert loaded.meta == {"at": 1}, (file.name, damage)
-            assert f"Passed over {newest.name}: " in loaded.notes[0]
+            assert f"Skipped {newest.name}: " in loaded.notes[0]
             assert file.name in loaded.notes[0] or file.name == "manifest.json"
         file.write_bytes(content)
     assert checkpoint.load(tmp_path).meta == {"at": 2}

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from keras_dqn import checkpoint
 from keras_dqn.runs.checkpoints import RunCheckpoints
+from keras_dqn.system import files
 from tests import vault
 
 pytestmark = pytest.mark.numpy
@@ -145,8 +146,7 @@ class Run:
 
     def save(self, number):
         self.begin(number)
-        self.saves._saving.result()
-        self.saves.poll()
+        vault.finish(self.saves, lambda: self.saves.newest == number)
 
 
 def failing(monkeypatch, error):
@@ -166,14 +166,14 @@ def test_a_failed_save_is_said_tried_again_and_after_three_the_run_ends(
         with monkeypatch.context() as patch:
             failing(patch, full)
             run.begin(number)
-            with pytest.raises(OSError, match="No space left"):
-                run.saves._saving.result()
+            lines = len(run.said)
             if ends:
                 with pytest.raises(checkpoint.CheckpointError, match="3 checkpoints"):
-                    run.saves.poll()
+                    vault.finish(run.saves, lambda: False)
             else:
-                run.saves.poll()
+                vault.finish(run.saves, lambda: len(run.said) > lines)  # noqa: B023
         assert "Could not save a checkpoint: [Errno 28]" in run.said[-1]
+        assert "No space left on device" in run.said[-1]
         assert newest(tmp_path / "c") == 1 and run.saves.newest == 1
     run.save(5)  # the disk has space again, and the count starts anew
     assert newest(tmp_path / "c") == 5
@@ -192,28 +192,23 @@ def test_an_error_of_the_writing_thread_surfaces_at_the_next_look(
     run.save(1)
     failing(monkeypatch, ZeroDivisionError("oh"))
     run.begin(2)
-    run.saves.make_way(2)  # does not wait for what will never be written
+    run.saves.wait_until_written(2)  # does not wait for what is never written
     with pytest.raises(ZeroDivisionError, match="oh"):
-        run.saves._saving.result()
-    with pytest.raises(ZeroDivisionError, match="oh"):
-        run.saves.poll()
+        vault.finish(run.saves, lambda: False)
     run.begin(3)
     with pytest.raises(ZeroDivisionError, match="oh"):
         run.saves.finish(run.said.append)
 
 
 def test_the_end_waits_for_a_save_and_an_interrupt_does_not(tmp_path, monkeypatch):
-    write = checkpoint.Saving._write
+    write = files.write_new
 
-    def slow(self, path, blocks):
+    def slow(path, blocks):
         if path.name == "manifest.json":
-            for _ in range(100):
-                if self._is_stopped:
-                    break
-                time.sleep(0.005)
-        return write(self, path, blocks)
+            time.sleep(0.5)
+        return write(path, blocks)
 
-    monkeypatch.setattr(checkpoint.Saving, "_write", slow)
+    monkeypatch.setattr(files, "write_new", slow)
     run = Run(tmp_path / "c")
     with pytest.raises(ValueError), run.saves:
         run.begin(1)

@@ -50,7 +50,7 @@ class Saving:
     def is_over(self):
         return self.disk.now >= self.over_at
 
-    def make_way(self, steps):
+    def wait_until_written(self, steps):
         pass
 
     def seconds_left(self):

@@ -1,5 +1,6 @@
 """Rings are written in segments: only what changed, and of one moment."""
 
+import itertools
 import os
 import tempfile
 import threading
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from keras_dqn import checkpoint
 from keras_dqn.replay import PrioritizedReplay
+from keras_dqn.system import files
 from tests import vault
 from tests.reference_replay import World
 
@@ -35,7 +37,7 @@ def test_only_segments_with_new_columns_are_written_and_others_are_shared(tmp_pa
         saving = store.begin(time, vault.with_ring(time, 8), {})
         saving.result()
         rest = saving.nbytes - sum(
-            array.nbytes for part in saving._arrays.values() for array in part.values()
+            array.nbytes for part in vault.PARTS.values() for array in part.values()
         )
         sizes.append((rest - 2) // 60)  # 2 bytes of meta
         loaded = store.load()
@@ -141,9 +143,9 @@ def test_checkpoints_with_a_damaged_segment_do_not_count_as_good(tmp_path):
 
 def test_every_segment_has_its_turn_a_few_at_each_save(tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr(vault.proofreading, "NBYTES_PER_SAVE", 61)  # two segments
+    monkeypatch.setattr(vault.scrub, "NBYTES_PER_SAVE", 61)  # two segments
     monkeypatch.setattr(
-        vault.proofreading.files, "check_digest", lambda path, _: read.append(path.name)
+        vault.scrub.files, "check_digest", lambda path, _: read.append(path.name)
     )
     store = checkpoint.Store(tmp_path)
     for time in (20, 21, 22):
@@ -156,14 +158,14 @@ def test_every_segment_has_its_turn_a_few_at_each_save(tmp_path, monkeypatch):
 def steps(monkeypatch):
     """`Saving` waits for this semaphore before each segment."""
     steps = threading.Semaphore(0)
-    write = checkpoint.Saving._write
+    write = files.write_new
 
-    def slow(saving, path, blocks):
+    def slow(path, blocks):
         if path.parent.name == "segments":
             assert steps.acquire(timeout=20)
-        return write(saving, path, blocks)
+        return write(path, blocks)
 
-    monkeypatch.setattr(checkpoint.Saving, "_write", slow)
+    monkeypatch.setattr(files, "write_new", slow)
     return steps
 
 
@@ -175,7 +177,7 @@ def test_training_waits_only_for_what_it_is_about_to_overwrite(tmp_path, steps):
 
     def train():
         for step in range(1, 9):
-            saving.make_way(step)
+            saving.wait_until_written(step)
             ring.array[:, (20 + step) % 8] = 99
             if step == 1:
                 free.set()
@@ -200,22 +202,22 @@ def test_training_waits_only_for_what_it_is_about_to_overwrite(tmp_path, steps):
 def test_a_save_beside_training_is_of_one_step_in_all_its_parts(tmp_path, monkeypatch):
     """A real replay goes on while it is saved, round and round its ring."""
     monkeypatch.setattr(vault.ring_module, "SEGMENT_BYTES", 24)
-    write = checkpoint.Saving._write
+    write = files.write_new
 
     def slow(*arguments):
         sleep(0.002)
         return write(*arguments)
 
-    monkeypatch.setattr(checkpoint.Saving, "_write", slow)
+    monkeypatch.setattr(files, "write_new", slow)
     world = World(num_envs=2, frame_stack=4)
     replay = PrioritizedReplay(48)
     replay.build(**world.spec)
     replay.start(world.reset())
-    rng = np.random.default_rng(0)
+    rng, times = np.random.default_rng(0), itertools.count()
 
     def step():
-        sample_at = replay._store.ring.time
-        replay.add([sample_at % 3, 1], world.step(rewards=[sample_at, 2]))
+        time = next(times)
+        replay.add([time % 3, 1], world.step(rewards=[time, 2]))
         drawn = replay.sample(8, rng)
         replay.update_priorities(drawn.ids, drawn.ids % 5 - 2.0)
 
@@ -228,7 +230,7 @@ def test_a_save_beside_training_is_of_one_step_in_all_its_parts(tmp_path, monkey
         state["frames"] = checkpoint.Ring(state["frames"], int(state["time"]))
         saving = store.begin(number, {"replay": state}, {})
         for steps in range(1, 30):
-            saving.make_way(steps)
+            saving.wait_until_written(steps)
             step()
         saving.result()
         loaded = checkpoint.load(tmp_path, limits={"replay": replay.state_spec()})

@@ -26,7 +26,7 @@ def is_exact(meta):
 
 
 def new_store(directory):
-    return checkpoint.Store(directory, is_precious=is_exact)
+    return checkpoint.Store(directory, keep=is_exact)
 
 
 def test_the_last_exact_one_stays_whatever_was_saved_since(tmp_path):

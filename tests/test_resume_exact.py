@@ -63,7 +63,7 @@ def test_with_exact_a_stop_between_checkpoints_costs_what_came_after_the_last(
     capsys.readouterr()
     assert run_to(out, resume=True, exact=True) == whole
     text = capsys.readouterr().out
-    assert "at 32 agent steps" in text and "Passed over" in text
+    assert "at 32 agent steps" in text and "Skipped" in text
     assert "not exactly" not in text
     assert newest_meta(out)["exact"] is True
 

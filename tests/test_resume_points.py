@@ -14,6 +14,7 @@ from keras_dqn import presets
 from keras_dqn.runs import digests
 from keras_dqn.runs.checkpoints import RunCheckpoints
 from keras_dqn.runs.run import TrainingRun
+from tests import vault
 
 ENV_IDS = {length: f"keras_dqn/Echo{length}-v0" for length in (4, 5)}
 for length, env_id in ENV_IDS.items():
@@ -122,9 +123,10 @@ def straight(tmp_path_factory):
                 if (name, at) in CASES:
                     shutil.copytree(folder / "run", folder / str(at))
 
-            def begin(saves, *args, begin=RunCheckpoints.begin):
-                begin(saves, *args)
-                saves._finish()  # or the copy would be of half a checkpoint
+            def begin(saves, env_steps, *args, begin=RunCheckpoints.begin):
+                begin(saves, env_steps, *args)
+                # Or the copy would be of half a checkpoint.
+                vault.finish(saves, lambda: saves.newest == env_steps)
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(RunCheckpoints, "begin", begin)

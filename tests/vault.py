@@ -1,13 +1,14 @@
 """What the tests of checkpoints save."""
 
 import json
+import time
 
 import numpy as np
 
 from keras_dqn import checkpoint
 from keras_dqn.checkpoint import manifest
-from keras_dqn.checkpoint import proofreading  # noqa: F401
 from keras_dqn.checkpoint import ring as ring_module  # noqa: F401
+from keras_dqn.checkpoint import scrub  # noqa: F401
 
 PARTS = {
     "learner": {
@@ -47,3 +48,12 @@ def body(path):
 def segments(body):
     """The facts of all segments that it names."""
     return list(manifest.segments_of(body))
+
+
+def finish(saves, is_over):
+    """Polls `RunCheckpoints` until `is_over()`, for a minute at most."""
+    deadline = time.monotonic() + 60.0
+    while not is_over():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+        saves.poll()

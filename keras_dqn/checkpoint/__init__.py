@@ -1,29 +1,38 @@
-"""Checkpoints: everything a run needs to go on, written so that none is half.
+"""Checkpoints: all that a run needs to resume, written atomically.
 
 A directory of checkpoints looks like this:
 
-    checkpoint-000000000320/    named after its agent steps, never changed
-        manifest.json           every file with its size and SHA-256, every array
-        meta.json               counters, generators, settings: what JSON holds
-        learner.bin, ...        one file for each part, array after array
+    checkpoint-000000000320/    named by its agent steps, never changed
+        manifest.json           the size and SHA-256 of every file, and every array
+        meta.json               counters, generators, settings: what JSON can hold
+        learner.bin, ...        one file per part: its arrays, one after another
     segments/
         000017.bin              some columns of a ring, see `Ring`
 
-A checkpoint is written under another name, flushed to the disk and renamed when
-whole; so one with its final name is a complete one. Loading takes the newest whose
-manifest agrees with its files, and says why it passed over any other. A segment
-that has not changed is shared by several checkpoints, and removed with the last.
+A checkpoint is written into a directory with another name, flushed to the disk and
+then renamed. So a directory with a checkpoint's name is complete: the rename in
+`Store.publish` is the commit point. `load` takes the newest checkpoint whose files
+agree with its manifest, and says why it skipped any newer ones. Segments that have
+not changed are shared by several checkpoints, and deleted with the last of them.
 
-Nothing is pickled or compressed: the size of a file is that of its arrays, so that
-nothing is allocated before sizes, shapes and dtypes are known to be right.
+Nothing is pickled or compressed: a file has the size of its arrays, and sizes,
+shapes and dtypes are checked before memory is allocated.
 """
 
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+
+from keras_dqn.checkpoint.reading import Loaded
 from keras_dqn.checkpoint.ring import Ring
 from keras_dqn.checkpoint.ring import SavedRing
 from keras_dqn.checkpoint.saving import CheckpointError
 from keras_dqn.checkpoint.saving import Saving
 from keras_dqn.checkpoint.store import KEEP
-from keras_dqn.checkpoint.store import Loaded
 from keras_dqn.checkpoint.store import Store
 
 __all__ = [
@@ -39,11 +48,20 @@ __all__ = [
 ]
 
 
-def save(directory, env_steps, parts, meta):
-    """Writes one checkpoint whole. Returns its path. See `Store.save`."""
+def save(
+    directory: str | os.PathLike[str],
+    env_steps: int,
+    parts: Mapping[str, Mapping[str, Any]],
+    meta: Mapping[str, Any],
+) -> pathlib.Path:
+    """Writes one checkpoint and waits for it. See `Store.save`."""
     return Store(directory).save(env_steps, parts, meta)
 
 
-def load(directory, is_wanted=None, limits=None):
-    """Reads the newest checkpoint that is whole, or `None`. See `Store.load`."""
+def load(
+    directory: str | os.PathLike[str],
+    is_wanted: Callable[[dict[str, Any]], object] | None = None,
+    limits: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Loaded | None:
+    """Reads the newest valid checkpoint. See `Store.load`."""
     return Store(directory).load(is_wanted, limits)

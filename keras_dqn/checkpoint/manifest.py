@@ -15,41 +15,48 @@
                     "segments": [{"file": "000017.bin", "bytes": ..., "sha256": ...,
                                   "start": 0, "stop": 1189, "time": 2051}, ...]}}}}}}
 
-Arrays lie end to end in their part's file, in this order. No path is in it: the file
-of part `learner` is `learner.bin`, and segments are looked for in one directory.
-`sha256` is that of format and body, so that a later version, whatever it writes into
-the body, is told from a damaged file.
+The arrays of a part are stored one after another in its file, in this order. The
+manifest holds no paths: the file of part `learner` is `learner.bin`, and all segments
+are in one directory. `sha256` is the digest of format and body, so that a damaged
+manifest is told from one of a newer format, whatever its body holds.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
 import math
 import re
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from keras_dqn import checks
 
 FORMAT = 2
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SEGMENT_FILE = re.compile(r"[0-9]{6,18}\.bin")
-# Plain numbers: no objects, which would be pickled, no strings, no structures.
+# Numbers only. Objects would be pickled; strings and structures are not needed.
 _DTYPES = {"|b1", "|i1", "|u1"} | {f"<{kind}{size}" for kind in "iu" for size in "248"}
 _DTYPES |= {"<f2", "<f4", "<f8"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST = 2**62
+_LARGEST_NDIM = 16
 
 
 class NewerFormat(Exception):
-    """The checkpoint is whole, and of a later version of the library."""
+    """The checkpoint is not damaged, but of a newer version of the library."""
 
 
-def dtype_name(dtype):
-    """Returns the name of a dtype that a checkpoint can hold: `"<f4"`.
+def dtype_name(dtype: npt.DTypeLike) -> str:
+    """Returns the name of a dtype that a checkpoint can hold, such as `"<f4"`.
 
     Raises:
-        ValueError: For objects, strings, structures and whatever else is not a
-            plain number.
+        ValueError: For objects, strings, structures and dates.
     """
     name = np.dtype(dtype).str
     if name not in _DTYPES:
@@ -57,28 +64,24 @@ def dtype_name(dtype):
     return name
 
 
-def seal(body):
-    """Returns the manifest of this body, ready for JSON."""
-    return {"format": FORMAT, "sha256": _digest(FORMAT, body), "body": body}
+def seal(body: dict[str, Any], number: int = FORMAT) -> dict[str, Any]:
+    """Returns the manifest with this body, of this format."""
+    return {"format": number, "sha256": _digest(number, body), "body": body}
 
 
-def opened(manifest):
-    """Returns the body of a manifest which was read from a file, checked.
+def opened(manifest: object) -> dict[str, Any]:
+    """Returns the body of a manifest that was read from a file, checked.
 
     Args:
-        manifest: What JSON held.
+        manifest: The value that the JSON file holds.
 
     Raises:
-        ValueError: If it was changed, or never was a manifest.
-        NewerFormat: If a later version of the library wrote it.
+        ValueError: If it was changed or is not a manifest.
+        NewerFormat: If a newer version of the library wrote it.
     """
-    number = manifest.get("format") if isinstance(manifest, dict) else None
-    if number == 1:
-        raise ValueError(
-            "format 1, of keras_dqn before checkpoints had segments, cannot be read "
-            "by this version. Go on with it in the version which wrote it"
-        )
-    body, digest = _fields(manifest, "manifest", body=dict, sha256=str)
+    number, body, digest = _fields(
+        manifest, "manifest", format=int, body=dict, sha256=str
+    )
     checks.integer("format", number, 1, _LARGEST)
     if digest != _digest(number, body):
         raise ValueError("manifest.json was changed after it was written")
@@ -91,17 +94,17 @@ def opened(manifest):
     return body
 
 
-def nbytes_of(dtype, shape):
-    """Bytes of an array, as a Python integer that cannot overflow."""
+def nbytes_of(dtype: npt.DTypeLike, shape: Sequence[int]) -> int:
+    """Returns the bytes of an array. A Python integer, which cannot overflow."""
     return math.prod(shape) * np.dtype(dtype).itemsize
 
 
-def arrays_of(part):
+def arrays_of(part: dict[str, Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Returns `{name: (dtype, shape)}` of the arrays in a part's file."""
     return {name: (dtype, tuple(shape)) for name, dtype, shape in part["arrays"]}
 
 
-def rings_of(part):
+def rings_of(part: dict[str, Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Returns `{name: (dtype, shape)}` of the part's rings."""
     return {
         name: (ring["dtype"], tuple(ring["shape"]))
@@ -109,39 +112,38 @@ def rings_of(part):
     }
 
 
-def segments_of(body):
-    """Yields the facts of every segment file that the body names."""
+def segments_of(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields the entry of every segment in the body."""
     for part in body["parts"].values():
         for ring in part["rings"].values():
             yield from ring["segments"]
 
 
-def check_limits(body, limits):
-    """Raises `ValueError` for an array that is not asked for, or too long.
+def check_limits(body: dict[str, Any], limits: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises `ValueError` for an array that is unexpected or too large.
 
     Args:
         body: Dictionary, see `opened`.
-        limits: Dictionary: part to name to `(dtype, shape)`. A shape is within a
-            limit that has as many lengths or more, each at least as large.
+        limits: Dictionary: part to name to `(dtype, shape)`. An array must have this
+            dtype, no more dimensions, and be in none of them longer.
     """
     if set(body["parts"]) != set(limits):
         raise ValueError(
             f"it must have the parts {sorted(limits)}. "
             f"Received: {sorted(body['parts'])}"
         )
-    for part, facts in body["parts"].items():
-        found = {**arrays_of(facts), **rings_of(facts)}
-        for name, (dtype, shape) in found.items():
+    for part, entry in body["parts"].items():
+        for name, (dtype, shape) in (arrays_of(entry) | rings_of(entry)).items():
             if name not in limits[part]:
-                raise ValueError(f"{part} has an array that nobody asked for: {name!r}")
-            most_dtype, most = limits[part][name]
-            is_within = len(shape) <= len(most) and not any(
-                length > limit for length, limit in zip(shape, most, strict=False)
+                raise ValueError(f"{part} has an unexpected array: {name!r}")
+            largest_dtype, largest = limits[part][name]
+            is_within = len(shape) <= len(largest) and not any(
+                length > limit for length, limit in zip(shape, largest, strict=False)
             )
-            if not is_within or dtype != dtype_name(most_dtype):
+            if not is_within or dtype != dtype_name(largest_dtype):
                 raise ValueError(
-                    f"`{name}` of {part} must have a shape within {tuple(most)} and "
-                    f"dtype {np.dtype(most_dtype)}. Received: shape={shape}, "
+                    f"`{name}` of {part} must have a shape within {tuple(largest)} "
+                    f"and dtype {np.dtype(largest_dtype)}. Received: shape={shape}, "
                     f"dtype={np.dtype(dtype)}"
                 )
 
@@ -177,7 +179,7 @@ def _check_part(name, part):
         raise ValueError(f"two arrays of {name} have the same name")
     if nbytes != part["bytes"]:
         raise ValueError(
-            f"the arrays of {name} take {nbytes} bytes, its file {part['bytes']}"
+            f"the arrays of {name} have {nbytes} bytes, its file {part['bytes']}"
         )
     for key, ring in rings.items():
         dtype, shape, segments = _fields(
@@ -188,22 +190,22 @@ def _check_part(name, part):
 
 
 def _check_segments(name, dtype, shape, segments):
-    """Segments follow one another, and cover the second axis."""
+    """Raises `ValueError` unless the segments cover the second axis, in order."""
     if len(shape) < 2:
         raise ValueError(f"the ring {name} must have two axes")
     reached = 0
-    for facts in segments:
+    for entry in segments:
         file, start, stop, time = _fields(
-            facts, f"segment of {name}", file=str, start=int, stop=int, time=int
+            entry, f"segment of {name}", file=str, start=int, stop=int, time=int
         )
         _match(_SEGMENT_FILE, file, "segment file")
-        _check_file(facts, file)
+        _check_file(entry, file)
         checks.integer("stop", stop, reached + 1, _LARGEST)
         checks.integer("time", time, 0, _LARGEST)
         if start != reached:
             raise ValueError(f"the segments of {name} leave a gap at {reached}")
         nbytes = nbytes_of(dtype, [shape[0], stop - start, *shape[2:]])
-        if facts["bytes"] != nbytes:
+        if entry["bytes"] != nbytes:
             raise ValueError(f"{file} must have {nbytes} bytes by its shape")
         reached = stop
     if reached != shape[1]:
@@ -214,21 +216,21 @@ def _check_array(name, dtype, shape):
     if not isinstance(name, str) or not isinstance(dtype, str):
         raise ValueError("names and dtypes of arrays must be strings")
     if dtype not in _DTYPES:
-        raise ValueError(f"the manifest has an impossible dtype: {dtype[:40]!r}")
-    if not isinstance(shape, list) or len(shape) > 16:
+        raise ValueError(f"the manifest has an invalid dtype: {dtype[:40]!r}")
+    if not isinstance(shape, list) or len(shape) > _LARGEST_NDIM:
         raise ValueError(f"the shape of {name[:40]} must be a list of lengths")
     for length in shape:
         checks.integer(f"length in the shape of {name[:40]}", length, 0, _LARGEST)
 
 
-def _check_file(facts, what):
-    nbytes, digest = _fields(facts, what, bytes=int, sha256=str)
+def _check_file(entry, what):
+    nbytes, digest = _fields(entry, what, bytes=int, sha256=str)
     checks.integer(f"bytes of {what}", nbytes, 0, _LARGEST)
     _match(_SHA256, digest, f"sha256 of {what}")
 
 
 def _fields(value, what, **types):
-    """Returns the fields of these names, which must be of these types."""
+    """Returns the fields with these names, which must have these types."""
     for name, kind in types.items():
         found = value.get(name) if isinstance(value, dict) else None
         if not isinstance(found, kind):
@@ -238,4 +240,4 @@ def _fields(value, what, **types):
 
 def _match(pattern, value, what):
     if not pattern.fullmatch(value):
-        raise ValueError(f"the manifest has an impossible {what}: {value[:40]!r}")
+        raise ValueError(f"the manifest has an invalid {what}: {value[:40]!r}")

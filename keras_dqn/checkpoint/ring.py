@@ -1,13 +1,19 @@
-"""Rings: arrays of which a checkpoint writes only the part that changed.
+"""Ring buffers, of which a checkpoint writes only the part that changed.
 
-The frames of a full replay are gigabytes, of which a checkpoint finds only those
-of the steps since the last one new. So they are written as segments, each a file
-with some columns of the array, which is never changed: an unchanged segment is
-named by the next checkpoint too.
+The frames of a full replay take gigabytes, but only those of the steps since the
+last checkpoint are new. So a ring is written as segments: files with some of its
+columns. A file is never changed, and the next checkpoint uses it again if its
+columns have not changed.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,54 +25,54 @@ SEGMENT_BYTES = 2**25
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ring:
-    """An array whose second axis is written round and round.
+    """An array whose columns (second axis) are overwritten in turn.
 
     Attributes:
-        array: NumPy array, at least two axes; along the first it may have gaps. It
-            may go on changing while it is saved, see `Saving.make_way`.
-        time: Integer: column `time % array.shape[1]` was written last, and may be
-            written once more; then that of `time + 1` is next. Of a ring that has
-            not come round yet, only the columns written so far are in `array`.
+        array: NumPy array with at least two axes, which may be strided along the
+            first. It may change while it is saved, see `Saving.wait_until_written`.
+        time: Integer. Column `time % array.shape[1]` was written last and may be
+            written again; then follows the column of `time + 1`. Until the ring is
+            full, `array` has only the columns written so far.
     """
 
     array: np.ndarray
     time: int
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """The array's dtype."""
         return self.array.dtype
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """The array's shape."""
         return self.array.shape
 
-    def bounds(self):
-        """Returns `(start, stop)` of all segments, in the order of their columns."""
+    def bounds(self) -> list[tuple[int, int]]:
+        """Returns the columns `(start, stop)` of each segment, in order."""
         columns = self.shape[1]
         length = max(1, SEGMENT_BYTES // max(self._column_bytes(), 1))
         starts = range(0, columns, length)
         return [(start, min(start + length, columns)) for start in starts]
 
-    def columns_of(self, facts):
-        """Returns the part of the array that a segment holds: a view."""
-        return self.array[:, facts["start"] : facts["stop"]]
+    def columns_of(self, entry: dict[str, Any]) -> np.ndarray:
+        """Returns the columns of a segment: a view."""
+        return self.array[:, entry["start"] : entry["stop"]]
 
-    def segment_bytes(self, facts):
+    def segment_bytes(self, entry: dict[str, Any]) -> int:
         """Returns the size of a segment's file."""
-        return self._column_bytes() * (facts["stop"] - facts["start"])
+        return self._column_bytes() * (entry["stop"] - entry["start"])
 
-    def written_at(self, start, stop):
-        """Returns the latest time, up to now, that wrote to one of these columns."""
+    def written_at(self, start: int, stop: int) -> int:
+        """Returns the time of the last write to columns `start` to `stop - 1`."""
         columns = self.shape[1]
         newest = self.time % columns
         if newest < start:
             newest += columns
         return self.time - max(0, newest - (stop - 1))
 
-    def overlaps(self, start, stop, steps):
-        """Whether the next `steps` steps write to one of these columns."""
+    def overlaps(self, start: int, stop: int, steps: int) -> bool:
+        """Whether the next `steps` steps write to columns `start` to `stop - 1`."""
         columns = self.shape[1]
         newest = self.time % columns  # it may be written once more
         return start <= newest < stop or (start - newest) % columns <= steps
@@ -76,72 +82,73 @@ class Ring:
 
 
 class SavedRing:
-    """A ring in a checkpoint: read when the memory for it is there.
+    """A ring in a checkpoint. `read_into` reads it into existing memory.
 
     Attributes:
         shape: Tuple.
         dtype: `numpy.dtype`.
     """
 
-    def __init__(self, directory, facts, when_read):
-        self.shape = tuple(facts["shape"])
-        self.dtype = np.dtype(facts["dtype"])
+    def __init__(
+        self,
+        directory: Path,
+        entry: dict[str, Any],
+        when_read: Callable[[list[dict[str, Any]]], object],
+    ) -> None:
+        self.shape = tuple(entry["shape"])
+        self.dtype = np.dtype(entry["dtype"])
         self._directory = directory
-        self._segments = facts["segments"]
+        self._segments = entry["segments"]
         self._when_read = when_read
 
-    def read_into(self, array):
-        """Fills `array`, which has this shape and dtype, from the files.
+    def read_into(self, array: np.ndarray) -> None:
+        """Fills `array`, which must have this shape and dtype, from the files.
 
         Raises:
-            ValueError, OSError: If a file was changed since it was checked. Then
-                some of the array may have been written.
+            ValueError, OSError: If a file was changed since it was checked. A part
+                of the array may have been written.
         """
         if array.shape != self.shape or array.dtype != self.dtype:
             raise ValueError(
                 f"The ring has shape {self.shape} and dtype {self.dtype}. Received: "
                 f"array.shape={array.shape}, array.dtype={array.dtype}"
             )
-        for facts in self._segments:
-            columns = array[:, facts["start"] : facts["stop"]]
-            files.read_into(self._directory / facts["file"], [columns])
+        for entry in self._segments:
+            columns = array[:, entry["start"] : entry["stop"]]
+            files.read_into(self._directory / entry["file"], [columns])
         self._when_read(self._segments)
 
 
-def plan(ring, known):
-    """Plans the segments of a ring.
+def plan(ring: Ring, saved: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns an entry for each segment of a ring. Those without `file` are new.
 
     Args:
         ring: `Ring`.
-        known: Facts of the ring's segments as they were saved or loaded last, or
-            an empty list.
-
-    Returns:
-        List of facts, one for each segment. Those without `file` must be written.
+        saved: Entries of the ring's segments when it was last saved or loaded.
     """
-    last = {(facts["start"], facts["stop"]): facts for facts in known}
+    last = {(entry["start"], entry["stop"]): entry for entry in saved}
     planned = []
     for start, stop in ring.bounds():
-        facts = last.get((start, stop))
-        # What was written at the very time of the last save may have changed since.
-        if facts is None or ring.written_at(start, stop) >= facts["time"]:
-            facts = {"start": start, "stop": stop, "time": int(ring.time)}
-        planned.append(facts)
+        entry = last.get((start, stop))
+        # The newest column of the last save may have been written again since then.
+        if entry is None or ring.written_at(start, stop) >= entry["time"]:
+            entry = {"start": start, "stop": stop, "time": int(ring.time)}
+        planned.append(entry)
     return planned
 
 
-def to_write(ring, planned):
-    """Returns those planned segments that must be written, in a good order.
+def in_write_order(ring: Ring, planned: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the new segments in the order in which training overwrites them.
 
-    First what holds the newest column, which is written to next, then what holds
-    the oldest: the trainer, which overwrites in that order, need not wait.
+    First the one with the newest column, which is written next, then those with the
+    oldest ones. In this order the training waits least.
     """
     newest = ring.time % max(ring.shape[1], 1)
-    new = [facts for facts in planned if "file" not in facts]
-    return sorted(new, key=lambda facts: facts["stop"] <= newest)
+    new = [entry for entry in planned if "file" not in entry]
+    return sorted(new, key=lambda entry: entry["stop"] <= newest)
 
 
-def entry_of(ring, segments):
-    """Returns what the manifest says of a ring."""
+def entry_of(ring: Ring, segments: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the manifest's entry of a ring."""
     dtype = manifest.dtype_name(ring.dtype)
     return {"dtype": dtype, "shape": list(ring.shape), "segments": segments}

@@ -1,62 +1,84 @@
-"""One save: copied in a moment, written by a thread while training goes on."""
+"""One save: small arrays are copied, then a thread writes while training goes on."""
+
+from __future__ import annotations
 
 import contextlib
 import errno
 import shutil
 import threading
 import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
 
 from keras_dqn.checkpoint import manifest
 from keras_dqn.checkpoint import ring as rings
 from keras_dqn.system import files
 
+if TYPE_CHECKING:
+    from keras_dqn.checkpoint.store import Store
+
 
 class CheckpointError(OSError):
-    """A checkpoint could not be written, or none be read. The message says why."""
+    """A checkpoint could not be written, or none could be read."""
 
 
 class Stopped(Exception):
-    """The save was given up on purpose."""
+    """The save was stopped by `Saving.stop`."""
 
 
 class Saving:
-    """A checkpoint that is being written.
+    """A checkpoint that a thread is writing.
 
-    What is small was copied before this object exists. Of a ring, whose memory goes
-    on changing, `make_way` keeps the trainer from what is not on the disk yet. So
-    the checkpoint is of one moment, though it takes a while.
+    Small arrays are copied before. The memory of a ring is not, and training goes on
+    changing it: before each step, `wait_until_written` waits until the columns that
+    the step overwrites are on the disk. So the checkpoint is of one moment.
 
     Args:
         store: `Store`.
-        env_steps: Integer.
+        env_steps: Integer, agent steps taken.
         arrays: Dictionary: part to name to NumPy array, C-contiguous.
         rings_: Dictionary: part to name to `Ring`.
         meta: Bytes of JSON.
-        known: Dictionary: `(part, ring)` to the facts of segments on the disk.
+        saved: Dictionary: `(part, ring)` to the entries of its segments on the disk.
 
     Attributes:
-        nbytes: Integer, bytes that it writes.
-        segments: Dictionary: `(part, ring)` to the facts of all its segments; once
-            it is over, as the manifest has them.
-        notes: List of strings, what a person should know once it is over.
+        nbytes: Integer, the bytes to write.
+        segments: Dictionary: `(part, ring)` to the entries of all its segments, see
+            `manifest`. Those still to be written have no `file`.
+        notes: List of strings for the user, complete once the save is over.
     """
 
-    def __init__(self, store, env_steps, arrays, rings_, meta, known):
+    def __init__(
+        self,
+        store: Store,
+        env_steps: int,
+        arrays: dict[str, dict[str, np.ndarray]],
+        rings_: dict[str, dict[str, rings.Ring]],
+        meta: bytes,
+        saved: dict[tuple[str, str], list[dict[str, Any]]],
+    ) -> None:
         self._store = store
         self._env_steps = env_steps
         self._arrays, self._rings, self._meta = arrays, rings_, meta
-        self.segments, self._pending = {}, []
+        self.segments: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._pending: list[tuple[rings.Ring, dict[str, Any]]] = []
         for part, named in rings_.items():
             for name, ring in named.items():
-                facts = rings.plan(ring, known.get((part, name), []))
-                self.segments[part, name] = facts
-                self._pending += [(ring, each) for each in rings.to_write(ring, facts)]
+                entries = rings.plan(ring, saved.get((part, name), []))
+                self.segments[part, name] = entries
+                new = rings.in_write_order(ring, entries)
+                self._pending += [(ring, entry) for entry in new]
         self.nbytes = len(meta) + sum(
             array.nbytes for named in arrays.values() for array in named.values()
         )
-        self.nbytes += sum(ring.segment_bytes(facts) for ring, facts in self._pending)
-        self._path = self._error = None
-        self.notes = []
+        self.nbytes += sum(ring.segment_bytes(entry) for ring, entry in self._pending)
+        self.notes: list[str] = []
+        self._path: Any = None
+        self._error: Exception | None = None
         self._written_bytes, self._began = 0, time.monotonic()
         self._changed = threading.Condition()
         self._is_stopped = False
@@ -66,37 +88,37 @@ class Saving:
         self._thread.start()
 
     @property
-    def is_over(self):
-        """Whether the thread has ended, well or not."""
+    def is_over(self) -> bool:
+        """Whether the thread has ended, with or without an error."""
         return not self._thread.is_alive()
 
-    def make_way(self, steps):
-        """Waits until the next `steps` steps may be written to the rings.
+    def wait_until_written(self, steps: int) -> None:
+        """Waits until the columns that the next steps overwrite are on the disk.
 
         Args:
-            steps: Integer, counted from the moment that is saved.
+            steps: Integer, the steps since the moment that is saved.
         """
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_in_the_way(steps))
+            self._changed.wait_for(lambda: not self._overwrites_pending(steps))
 
-    def result(self):
-        """Waits for the end. Returns the checkpoint's path.
+    def result(self) -> Path:
+        """Waits for the end. Returns the path of the checkpoint.
 
         Raises:
-            CheckpointError: If it could not be written, with what it needed.
+            CheckpointError: If the checkpoint could not be written.
         """
         self._thread.join()
         if self._error is not None:
             raise self._error
         return self._path
 
-    def stop(self, seconds=2.0):
-        """Gives the save up, and waits for a while until the thread has noticed."""
+    def stop(self, seconds: float = 2.0) -> None:
+        """Stops the save, and waits at most `seconds` for the thread to end."""
         self._is_stopped = True
         self._thread.join(seconds)
 
-    def seconds_left(self):
-        """Estimates how long it will go on, or `None` before the first segment."""
+    def seconds_left(self) -> float | None:
+        """Estimates the time left, in seconds; `None` before the first segment."""
         with self._changed:
             if not self._written_bytes:
                 return None
@@ -121,17 +143,17 @@ class Saving:
             self._store.clean()
 
     def _write_segments(self):
-        for ring, facts in list(self._pending):
+        for ring, entry in list(self._pending):
             path = self._store.new_segment()
-            written = self._write(path, files.blocks_of(ring.columns_of(facts)))
+            written = self._write(path, files.blocks_of(ring.columns_of(entry)))
             with self._changed:
-                facts |= {"file": path.name, **written}
-                self._written_bytes += facts["bytes"]
+                entry |= {"file": path.name, **written}
+                self._written_bytes += entry["bytes"]
                 self._pending.pop(0)
                 self._changed.notify_all()
 
     def _fill(self, directory):
-        """Writes the checkpoint's own files; the manifest comes last."""
+        """Writes the files of the checkpoint's directory, the manifest last."""
         body = {"env_steps": self._env_steps}
         body["meta"] = self._write(directory / "meta.json", [self._meta])
         body["parts"] = {
@@ -143,19 +165,19 @@ class Saving:
     def _write_part(self, directory, part):
         arrays = self._arrays[part]
         blocks = (block for each in arrays.values() for block in files.blocks_of(each))
-        facts = self._write(directory / f"{part}.bin", blocks)
-        facts["arrays"] = [
+        entry = self._write(directory / f"{part}.bin", blocks)
+        entry["arrays"] = [
             [name, manifest.dtype_name(array.dtype), list(array.shape)]
             for name, array in arrays.items()
         ]
-        facts["rings"] = {
+        entry["rings"] = {
             name: rings.entry_of(ring, self.segments[part, name])
             for name, ring in self._rings[part].items()
         }
-        return facts
+        return entry
 
-    def _write(self, path, blocks):
-        """Writes a new file, unless the save is given up meanwhile."""
+    def _write(self, path: Path, blocks: Iterable[Any]) -> dict[str, Any]:
+        """Writes a new file. Raises `Stopped` if the save is stopped meanwhile."""
 
         def until_stopped():
             for block in blocks:
@@ -165,10 +187,10 @@ class Saving:
 
         return files.write_new(path, until_stopped())
 
-    def _is_in_the_way(self, steps):
+    def _overwrites_pending(self, steps):
         return any(
-            ring.overlaps(facts["start"], facts["stop"], steps)
-            for ring, facts in self._pending
+            ring.overlaps(entry["start"], entry["stop"], steps)
+            for ring, entry in self._pending
         )
 
     def _check_space(self):

@@ -1,93 +1,94 @@
-"""A directory of checkpoints: saves, loads, and keeps two that are good."""
+"""A directory of checkpoints: saves, loads, and deletes old ones."""
+
+from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import os
 import pathlib
 import re
 import shutil
-import stat
-from typing import NamedTuple
+from collections.abc import Callable
+from collections.abc import Container
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from keras_dqn.checkpoint import manifest
-from keras_dqn.checkpoint.proofreading import Proofreader
+from keras_dqn.checkpoint.reading import Checkpoint
+from keras_dqn.checkpoint.reading import Loaded
 from keras_dqn.checkpoint.ring import Ring
-from keras_dqn.checkpoint.ring import SavedRing
 from keras_dqn.checkpoint.saving import CheckpointError
 from keras_dqn.checkpoint.saving import Saving
+from keras_dqn.checkpoint.scrub import Scrubber
 from keras_dqn.system import files
-from keras_dqn.system import memory
 
-KEEP = 2  # good checkpoints that stay
+KEEP = 2  # the newest valid checkpoints, which are not deleted
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"checkpoint-([0-9]{12,18})(?:\.([0-9]{1,6}))?")
 _UNFINISHED = ".unfinished-"
 _REMOVED = ".removed-"
 
 
-class Loaded(NamedTuple):
-    """What `Store.load` returns.
-
-    Attributes:
-        path: `pathlib.Path` of the checkpoint.
-        parts: Dictionary: part to name to NumPy array or `SavedRing`.
-        meta: Dictionary.
-        notes: List of strings, what a person should know: which newer checkpoints
-            were passed over and why, and which files do not belong there.
-    """
-
-    path: pathlib.Path
-    parts: dict
-    meta: dict
-    notes: list
-
-
 class Store:
-    """Checkpoints in a directory, which nobody else writes to.
+    """The checkpoints in a directory, which no other process may write to.
 
-    Whoever saves more than once should keep the object: it knows which segments of
-    a ring are on the disk already.
+    To save more than once, use one object: it knows which segments of a ring are on
+    the disk already.
 
     Args:
         directory: Path. It is made when the first checkpoint is written.
-        is_precious: Function of a checkpoint's `meta`, or `None`. The newest good
-            checkpoint for which it is true stays, beyond the two newest.
+        keep: Function of a checkpoint's `meta`, or `None`. The newest valid
+            checkpoint for which it returns true is kept as well as the `KEEP` newest.
 
     Attributes:
         directory: `pathlib.Path`.
     """
 
-    def __init__(self, directory, is_precious=None):
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        keep: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
         self.directory = pathlib.Path(directory)
-        self._is_precious = is_precious
+        self._keep = keep
         self._segments = self.directory / "segments"
-        self._known = {}  # what the rings' segments on the disk hold, as they are now
-        self._bad = set()  # names of checkpoints that could not be read
-        self._abandoned = set()  # newer than the one which the run went back to
+        # By (part, ring): the segments on the disk that hold the ring's columns.
+        self._saved: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._bad: set[str] = set()  # names of checkpoints that could not be read
+        self._skipped: set[str] = set()  # those newer than the one that was loaded
         self._last_segment = 0
-        self._proofreader = Proofreader()
+        self._scrubber = Scrubber()
 
-    def save(self, env_steps, parts, meta):
+    def save(
+        self,
+        env_steps: int,
+        parts: Mapping[str, Mapping[str, Any]],
+        meta: Mapping[str, Any],
+    ) -> pathlib.Path:
         """Writes a checkpoint and waits for it. See `begin`.
 
         Returns:
             `pathlib.Path` of the checkpoint.
 
         Raises:
-            CheckpointError: If the disk refuses, with the bytes it needs and has.
+            CheckpointError: If it could not be written.
         """
         return self.begin(env_steps, parts, meta).result()
 
-    def begin(self, env_steps, parts, meta):
-        """Begins to write a checkpoint, of what is there now.
+    def begin(
+        self,
+        env_steps: int,
+        parts: Mapping[str, Mapping[str, Any]],
+        meta: Mapping[str, Any],
+    ) -> Saving:
+        """Begins to write a checkpoint of the present state.
 
         Args:
             env_steps: Integer, agent steps taken.
-            parts: Dictionary: part to name to NumPy array, none of which may change
-                any more, or to `Ring`.
+            parts: Dictionary: part to name to NumPy array, which must not change any
+                more, or to `Ring`.
             meta: Dictionary that JSON can hold.
 
         Returns:
@@ -96,8 +97,8 @@ class Store:
         Raises:
             ValueError: If something in `parts` or `meta` cannot be saved.
         """
-        arrays = {part: {} for part in parts}
-        rings = {part: {} for part in parts}
+        arrays: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
+        rings: dict[str, dict[str, Ring]] = {part: {} for part in parts}
         for part, named in parts.items():
             for name, value in named.items():
                 manifest.dtype_name(value.dtype)
@@ -105,48 +106,55 @@ class Store:
                     rings[part][name] = value
                 else:
                     arrays[part][name] = np.asarray(value, order="C")
-        meta = files.json_bytes(meta)
-        known = {
-            ring: [facts for facts in segments if self._is_there(facts)]
-            for ring, segments in self._known.items()
+        data = files.json_bytes(meta)
+        saved = {
+            ring: [entry for entry in segments if self._is_on_disk(entry)]
+            for ring, segments in self._saved.items()
         }
-        return Saving(self, env_steps, arrays, rings, meta, known)
+        return Saving(self, env_steps, arrays, rings, data, saved)
 
-    def load(self, is_wanted=None, limits=None):
-        """Reads the newest checkpoint that is whole. Changes no file.
+    def load(
+        self,
+        is_wanted: Callable[[dict[str, Any]], object] | None = None,
+        limits: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> Loaded | None:
+        """Reads the newest valid checkpoint. Changes no file.
 
         Args:
             is_wanted: Function of a checkpoint's `meta`, or `None`. Checkpoints for
-                which it is false are passed over, and removed once the run has
-                saved one that it went on to from here.
-            limits: Optional dictionary: part to name to `(dtype, shape)`. An array
-                that is not in it, is of another dtype or longer in a dimension is
-                refused before memory is taken for it.
+                which it returns false are skipped. Those newer than the one that is
+                loaded are deleted after the next save.
+            limits: Optional dictionary: part to name to `(dtype, shape)`. A
+                checkpoint with another array, another dtype, or an array that is
+                longer in a dimension is refused before memory is allocated for it.
 
         Returns:
             `Loaded`, or `None` if there is no checkpoint at all.
 
         Raises:
-            CheckpointError: If there are checkpoints, and not one is whole, or if a
-                newer version of the library wrote the newest.
+            CheckpointError: If there are checkpoints, but none is valid, or if the
+                newest was written by a newer version of the library.
         """
-        notes, abandoned = [], set()
-        for path in self._newest_first():
+        notes: list[str] = []
+        skipped: set[str] = set()
+        for found in self._newest_first():
+            name = found.path.name
             try:
-                body, meta = self._opened(path, limits)
+                body = found.check(limits)
+                meta = found.meta()
                 if is_wanted is not None and not is_wanted(meta):
-                    notes.append(f"Passed over {path.name}: it is not asked for")
-                    abandoned.add(path.name)
+                    notes.append(f"Skipped {name}: it is not asked for")
+                    skipped.add(name)
                     continue
-                parts = self._read(path, body)
+                parts = found.read(body, self._saved)
             except manifest.NewerFormat as error:
-                raise CheckpointError(f"{path}: {error}") from None
+                raise CheckpointError(f"{found.path}: {error}") from None
             except (OSError, ValueError, MemoryError) as error:
-                notes.append(f"Passed over {path.name}: {error}")
-                self._bad.add(path.name)
+                notes.append(f"Skipped {name}: {error}")
+                self._bad.add(name)
                 continue
-            self._abandoned = abandoned
-            return Loaded(path, parts, meta, notes + _strangers(path, body))
+            self._skipped = skipped
+            return Loaded(found.path, parts, meta, notes + found.unknown_files(body))
         if notes:
             raise CheckpointError(
                 f"No checkpoint in {self.directory} could be read:\n  "
@@ -154,28 +162,28 @@ class Store:
             )
         return None
 
-    def is_empty(self):
-        """Whether there is no checkpoint at all, good or not."""
+    def is_empty(self) -> bool:
+        """Whether there is no checkpoint at all, valid or not."""
         return not self._newest_first()
 
-    def clean(self):
-        """Removes what a save that was broken off has left. Returns the names."""
+    def clean(self) -> list[str]:
+        """Deletes the files of incomplete saves. Returns their names."""
         removed = []
         with contextlib.suppress(OSError):
             for path in sorted(self.directory.glob(".*")):
                 if path.name.startswith((_UNFINISHED, _REMOVED)):
                     shutil.rmtree(path)
                     removed.append(path.name)
-            named = self._named_segments()
+            used = self._used_segments()
             for path in sorted(self._segments.glob("*.bin")):
-                if path.name not in named:
+                if path.name not in used:
                     path.unlink()
                     removed.append(f"segments/{path.name}")
         return removed
 
-    # What a `Saving` asks of its store.
+    # What `Saving` calls, in its thread.
 
-    def new_segment(self):
+    def new_segment(self) -> pathlib.Path:
         """Returns a path that no segment has had."""
         files.make_directory(self._segments)
         stems = [path.stem for path in self._segments.glob("*.bin")]
@@ -183,195 +191,133 @@ class Store:
         self._last_segment = max([self._last_segment, *numbers]) + 1
         return self._segments / f"{self._last_segment:06d}.bin"
 
-    def publish(self, env_steps, fill, segments, is_stopped):
-        """Gives a checkpoint its name once it is whole, then removes the oldest.
+    def publish(
+        self,
+        env_steps: int,
+        fill: Callable[[pathlib.Path], object],
+        segments: dict[tuple[str, str], list[dict[str, Any]]],
+        is_stopped: Callable[[], bool],
+    ) -> tuple[pathlib.Path, list[str]]:
+        """Writes a checkpoint's files and renames it, then deletes old checkpoints.
 
-        In between some segments are read again, see `Proofreader`.
+        In between, some shared segments are verified, see `Scrubber`.
 
         Args:
             env_steps: Integer.
             fill: Function that writes the files into a directory.
-            segments: See `Saving`. Their files are on the disk.
-            is_stopped: Function without arguments; once it is true, nothing more is
-                read.
+            segments: `Saving.segments`. Their files are on the disk.
+            is_stopped: Function without arguments. Once it returns true, no further
+                segment is verified.
 
         Returns:
-            `(path, notes)`: `pathlib.Path` of the checkpoint, and a list of strings,
-            what a person should know.
+            `(path, notes)`: the path of the checkpoint, and strings for the user.
         """
         files.make_directory(self.directory)
         if self._segments.is_dir():
             files.flush_directory(self._segments)
         final = self._free_name(env_steps)
-        staging = final.with_name(_UNFINISHED + final.name)
-        os.mkdir(staging)
-        fill(staging)
-        files.flush_directory(staging)
-        os.rename(staging, final)
+        unfinished = final.with_name(_UNFINISHED + final.name)
+        os.mkdir(unfinished)
+        fill(unfinished)
+        files.flush_directory(unfinished)
+        os.rename(unfinished, final)  # the commit point
         files.flush_directory(self.directory)
-        self._known = segments
-        notes = self._proofread(is_stopped)
+        self._saved = segments
+        notes = self._scrub(is_stopped)
         try:
-            self._prune(final)
-        except OSError as error:  # the checkpoint is whole, and that is what counts
-            _LOG.warning("Could not remove an old checkpoint: %s", error)
+            self._delete_old(final)
+        except OSError as error:  # the new checkpoint is complete nevertheless
+            _LOG.warning("Could not delete an old checkpoint: %s", error)
         return final, notes
 
-    def _proofread(self, is_stopped):
-        """Reads some segments again; the next save writes anew what is damaged."""
-        shared = [facts for segments in self._known.values() for facts in segments]
-        reasons = self._proofreader.damaged(self._segments, shared, is_stopped)
+    def _scrub(self, is_stopped):
+        """Verifies some segments. The next save writes damaged ones again."""
+        shared = [entry for segments in self._saved.values() for entry in segments]
+        reasons = self._scrubber.damaged(self._segments, shared, is_stopped)
         if not reasons:
             return []
-        self._known = {
-            ring: [facts for facts in segments if facts["file"] not in reasons]
-            for ring, segments in self._known.items()
+        self._saved = {
+            ring: [entry for entry in segments if entry["file"] not in reasons]
+            for ring, segments in self._saved.items()
         }
-        lost = {path for path in self._newest_first() if self._names(path, reasons)}
-        self._bad |= {path.name for path in lost}
-        names = ", ".join(sorted(path.name for path in lost))
+        lost = {c.path.name for c in self._newest_first() if self._uses(c, reasons)}
+        self._bad |= lost
         return [
-            f"Damaged on the disk: {reason}. {names} cannot be read; the next "
-            "checkpoint writes it anew"
+            f"Damaged on the disk: {reason}. {', '.join(sorted(lost))} cannot be "
+            "read; the next checkpoint writes it again"
             for reason in reasons.values()
         ]
 
-    def _names(self, path, files):
-        """Whether a checkpoint names one of these segment files."""
+    def _uses(self, found: Checkpoint, names: Container[str]) -> bool:
+        """Whether a checkpoint uses one of these segment files."""
         with contextlib.suppress(OSError, ValueError, manifest.NewerFormat):
-            return any(
-                facts["file"] in files for facts in manifest.segments_of(_body(path))
-            )
+            entries = manifest.segments_of(found.body())
+            return any(entry["file"] in names for entry in entries)
         return False
 
     def _free_name(self, env_steps):
-        """A new name: what is there is never replaced, damaged or not."""
+        """Returns a new name: no existing checkpoint is replaced, valid or not."""
         name, number = f"checkpoint-{env_steps:012d}", 0
         while os.path.lexists(self.directory / name):
             number += 1
             name = f"checkpoint-{env_steps:012d}.{number}"
         return self.directory / name
 
-    def _prune(self, final):
-        """Removes what is neither `final`, nor good and new, nor precious."""
-        if final.name in self._bad:  # it replaces none
+    def _delete_old(self, final):
+        """Deletes all but `final`, the newest valid ones, and the one to keep."""
+        if final.name in self._bad:  # it cannot replace a valid one
             return
-        good = 1
-        has_precious = self._find_precious(final)
-        for path in self._newest_first():
+        valid = 1
+        has_kept = self._is_to_keep(Checkpoint(final, self._segments))
+        for found in self._newest_first():
+            path = found.path
             if path == final:
                 continue
-            is_good = path.name not in self._bad and self._has_all_files(path)
-            is_precious = is_good and not has_precious and self._find_precious(path)
-            has_precious = has_precious or is_precious
-            if path.name not in self._abandoned and (good < KEEP or is_precious):
-                good += is_good
+            is_valid = path.name not in self._bad and found.has_all_files()
+            is_kept = is_valid and not has_kept and self._is_to_keep(found)
+            has_kept = has_kept or is_kept
+            if path.name not in self._skipped and (valid < KEEP or is_kept):
+                valid += is_valid
                 continue
             removed = path.with_name(_REMOVED + path.name)
-            os.rename(path, removed)  # so that no half one has such a name
+            os.rename(path, removed)  # an incomplete one must not have its name
             shutil.rmtree(removed)
-        self._abandoned.clear()
+        self._skipped.clear()
 
-    def _find_precious(self, path):
-        if self._is_precious is None:
+    def _is_to_keep(self, found):
+        if self._keep is None:
             return False
         try:
-            return bool(self._is_precious(files.read_json(path / "meta.json")))
+            return bool(self._keep(found.meta()))
         except (OSError, ValueError):
             return False
 
-    def _is_there(self, facts):
-        """Whether a segment's file is as long as it was."""
+    def _is_on_disk(self, entry):
+        """Whether a segment's file has the size that it should have."""
         try:
-            files.check_size(self._segments / facts["file"], facts["bytes"])
+            files.check_size(self._segments / entry["file"], entry["bytes"])
         except (OSError, ValueError):
             return False
         return True
 
-    def _has_all_files(self, path):
-        try:
-            for file, facts in self._files(path, _body(path)):
-                files.check_size(file, facts["bytes"])
-        except (OSError, ValueError, manifest.NewerFormat):
-            return False
-        return True
-
-    def _named_segments(self):
-        named = set()
-        for path in self._newest_first():
-            # One that cannot be read now may be read later: let the error through.
+    def _used_segments(self):
+        """Returns the segment files that a checkpoint uses."""
+        used = set()
+        for found in self._newest_first():
+            # An OSError must be raised: the checkpoint may be readable later.
             with contextlib.suppress(
                 FileNotFoundError, ValueError, manifest.NewerFormat
             ):
-                named |= {facts["file"] for facts in manifest.segments_of(_body(path))}
-        return named
+                entries = manifest.segments_of(found.body())
+                used |= {entry["file"] for entry in entries}
+        return used
 
-    def _newest_first(self):
-        """The checkpoints by their names: by agent steps, then by number."""
+    def _newest_first(self) -> list[Checkpoint]:
+        """Returns the checkpoints, ordered by agent steps and then by number."""
         found = []
         names = os.listdir(self.directory) if os.path.lexists(self.directory) else []
         for name in names:
             if match := _NAME.fullmatch(name):
                 path = self.directory / name
                 found.append((int(match[1]), int(match[2] or 0), path))
-        return [path for *_, path in sorted(found, reverse=True)]
-
-    def _opened(self, path, limits):
-        """Returns `(body, meta)` of a checkpoint, or raises with the reason."""
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            raise ValueError("it is not a directory")
-        body = _body(path)
-        if limits is not None:
-            manifest.check_limits(body, limits)
-        for file, facts in self._files(path, body):
-            files.check_size(file, facts["bytes"])
-        files.check_digest(path / "meta.json", body["meta"])
-        meta = files.read_json(path / "meta.json")
-        if not isinstance(meta, dict):
-            raise ValueError("meta.json must hold an object")
-        return body, meta
-
-    def _read(self, path, body):
-        """Returns the parts of a checkpoint, or raises with the reason."""
-        for file, facts in self._files(path, body):
-            files.check_digest(file, facts)
-        nbytes = sum(part["bytes"] for part in body["parts"].values())
-        memory.check_fits(nbytes, "The checkpoint")
-        return {name: self._read_part(path, name, body) for name in body["parts"]}
-
-    def _read_part(self, path, part, body):
-        facts = body["parts"][part]
-        arrays = {
-            name: np.empty(shape, dtype)
-            for name, (dtype, shape) in manifest.arrays_of(facts).items()
-        }
-        files.read_into(path / f"{part}.bin", list(arrays.values()))
-        for name, array in arrays.items():
-            if array.dtype == np.bool_ and array.view("u1").max(initial=0) > 1:
-                raise ValueError(f"`{name}` of {part} holds what is no boolean")
-        for name, ring in facts["rings"].items():
-            when_read = functools.partial(self._known.__setitem__, (part, name))
-            arrays[name] = SavedRing(self._segments, ring, when_read)
-        return arrays
-
-    def _files(self, path, body):
-        """Yields all files of a checkpoint with their facts, the small ones first."""
-        yield path / "meta.json", body["meta"]
-        for name, part in body["parts"].items():
-            yield path / f"{name}.bin", part
-        if any(True for _ in manifest.segments_of(body)):
-            if self._segments.is_symlink():
-                raise ValueError("segments is a link")
-        for facts in manifest.segments_of(body):
-            yield self._segments / facts["file"], facts
-
-
-def _body(path):
-    return manifest.opened(files.read_json(path / "manifest.json"))
-
-
-def _strangers(path, body):
-    """Says which files are in the checkpoint's directory and not in its manifest."""
-    own = {"manifest.json", "meta.json", *(f"{name}.bin" for name in body["parts"])}
-    others = sorted(found.name for found in path.iterdir() if found.name not in own)
-    return [f"Ignored {path.name}/{name}, which is no part of it" for name in others]
+        return [Checkpoint(each[2], self._segments) for each in sorted(found)[::-1]]

@@ -87,7 +87,7 @@ class RunCheckpoints:
 
         Args:
             env_steps, parts, meta: See `checkpoint.Store.begin`. The frames of the
-                replay, which are not copied, are looked after by `make_way`.
+                replay, which are not copied, are looked after by `wait_until_written`.
 
         Raises:
             CheckpointError: As `poll`.
@@ -103,7 +103,7 @@ class RunCheckpoints:
             self._is_first = False
             self._announce()
 
-    def make_way(self, steps):
+    def wait_until_written(self, steps):
         """Waits until `steps` more steps of every environment may be stored.
 
         Only what is about to be overwritten must be on the disk. Call it before
@@ -111,7 +111,7 @@ class RunCheckpoints:
         """
         if self._saving is not None:
             self._steps += steps
-            self._saving.make_way(self._steps)
+            self._saving.wait_until_written(self._steps)
 
     def poll(self):
         """Says how the save went, if it is over.
@@ -172,7 +172,7 @@ class RunCheckpoints:
                 self._alarm(f"Warning: {note}")
 
     def _announce(self):
-        self._saving.make_way(1)
+        self._saving.wait_until_written(1)
         seconds = self._saving.seconds_left()
         estimate = "" if seconds is None else f", about {max(0.0, seconds):.0f} s"
         self._say(f"First checkpoint: {_size(self._saving.nbytes)} to write{estimate}")

@@ -164,7 +164,7 @@ class TrainingRun:
             is_due = training.is_checkpoint_due(self.settings, state)
             if requests.take_save() or is_due or saves.is_due():
                 self._begin_checkpoint(saves, state, progress)
-            saves.make_way(self.settings.vector_steps_per_iteration)
+            saves.wait_until_written(self.settings.vector_steps_per_iteration)
 
         def evaluate_when_due(agent, progress):
             return self.evaluations.after_iteration(state, progress.env_steps_done)
