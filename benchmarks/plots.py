@@ -1,6 +1,7 @@
 """The plots of `report.py` and `replay_speed.py`. Needs matplotlib."""
 
 import matplotlib
+import measured
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
@@ -34,9 +35,7 @@ def save(figure, path):
 
 def update(results):
     """Bars: the learner's update beside the best native one, per backend."""
-    import report
-
-    found = list(report.of_backends(results, "update"))
+    found = list(measured.of_backends(results, "update"))
     if not found:
         return None
     figure, axis = pyplot.subplots(figsize=(7, 3.6))
@@ -103,9 +102,7 @@ def _quartiles(summary):
 
 def loop(results):
     """Bars: agent steps per second of the whole loop, and SB3's in the same run."""
-    import report
-
-    found = [(label, label, r) for label, r in report.of_backends(results, "loop")]
+    found = [(label, label, r) for label, r in measured.of_backends(results, "loop")]
     if "loop-tensorflow-mixed" in results:
         mixed = results["loop-tensorflow-mixed"]
         found.insert(1, ("TensorFlow", "TensorFlow,\nbfloat16", mixed))
@@ -131,15 +128,13 @@ def loop(results):
 
 def scaling(results):
     """Lines: agent steps per second by K, and by the number of environments."""
-    import report
-
     wanted = (("updates per dispatch, K", "k", (1, 2, 4, 8)),)
     wanted += (("environments", "envs", (8, 16, 32)),)
-    if not any(report.scaling_rates(results, p, c) for _, p, c in wanted):
+    if not any(measured.scaling_rates(results, p, c) for _, p, c in wanted):
         return None
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 3.8))
     for axis, (title, prefix, counts) in zip(axes, wanted, strict=True):
-        rates = report.scaling_rates(results, prefix, counts)
+        rates = measured.scaling_rates(results, prefix, counts)
         for label, by_count in rates.items():
             medians = [each["median"] for each in by_count.values()]
             spread = [

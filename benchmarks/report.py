@@ -8,20 +8,10 @@ need matplotlib; without it the report has tables only.
 
 import argparse
 import datetime
-import json
 import pathlib
 
+import measured
 import timing
-
-LABELS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
-
-
-def load(folder):
-    """Returns the figures of every benchmark in the folder, by name."""
-    return {
-        path.stem: json.loads(path.read_text())
-        for path in sorted(pathlib.Path(folder).glob("*.json"))
-    }
 
 
 def summary(figures, scale=1.0, digits=2):
@@ -29,17 +19,10 @@ def summary(figures, scale=1.0, digits=2):
     return timing.Summary(**figures).text(scale, digits)
 
 
-def of_backends(results, prefix):
-    """Yields label and figures of `prefix-backend`, in a fixed order."""
-    for backend, label in LABELS.items():
-        if f"{prefix}-{backend}" in results:
-            yield label, results[f"{prefix}-{backend}"]
-
-
 def update_section(results):
     """Tables of one gradient step, and of Q-values, against native code."""
     rows = []
-    for label, result in of_backends(results, "update"):
+    for label, result in measured.of_backends(results, "update"):
         for name, each in result["figures"].items():
             ratio = summary(each["ratio_to_best_native"])
             rows.append((label, name, summary(each["seconds"], 1e3), ratio))
@@ -65,7 +48,7 @@ def replay_section(results):
 def loop_section(results):
     """Tables of the whole loop against SB3, and of where its time goes."""
     rows, profiles = [], {}
-    found = [(label, "", r) for label, r in of_backends(results, "loop")]
+    found = [(label, "", r) for label, r in measured.of_backends(results, "loop")]
     if "loop-tensorflow-mixed" in results:
         found.append(("TensorFlow", " mixed", results["loop-tensorflow-mixed"]))
     for label, mark, result in found:
@@ -97,7 +80,7 @@ def scaling_section(results):
         ("Updates per dispatch, K", "k", (1, 2, 4, 8)),
         ("Environments side by side", "envs", (8, 16, 32)),
     ):
-        rates = scaling_rates(results, prefix, counts)
+        rates = measured.scaling_rates(results, prefix, counts)
         rows = [
             (label, *(summary(by[c], digits=0) if c in by else "-" for c in counts))
             for label, by in rates.items()
@@ -107,21 +90,10 @@ def scaling_section(results):
     return tables
 
 
-def scaling_rates(results, prefix, counts):
-    """Returns, by backend, summaries of agent steps per second by count."""
-    rates = {}
-    for count in counts:
-        name = "k1" if (prefix, count) == ("envs", 8) else f"{prefix}{count}"
-        for label, result in of_backends(results, name):
-            rate = result["rates"]["keras_dqn"]["steps_per_second"]
-            rates.setdefault(label, {})[count] = rate
-    return rates
-
-
 def memory_section(results):
     """Tables of what a run holds, and of what a full replay does."""
     rows = []
-    for label, result in of_backends(results, "memory"):
+    for label, result in measured.of_backends(results, "memory"):
         numbers = (result[n] / 1e9 for n in ("resident_bytes", "allowed_bytes"))
         slope = f"{result['slope_bytes_per_update'] * 1e4 / 1e6:+.2f}"
         capacity, updates = f"{result['capacity']:,}", f"{result['updates']:,}"
@@ -184,7 +156,7 @@ def machines(results):
 def write(folder):
     """Writes `report.md`, and the plots if matplotlib is there."""
     folder = pathlib.Path(folder)
-    results = load(folder)
+    results = measured.load(folder)
     if not results:
         print("There are no figures yet.")
         return

@@ -1,5 +1,6 @@
 """The benchmarks run, and what they compare is the same. No time is a test."""
 
+import ast
 import json
 import os
 import pathlib
@@ -44,6 +45,28 @@ def table_rows(text, first_column):
             break
         rows.append([cell.strip() for cell in line.strip("|").split("|")])
     return rows[1:]
+
+
+def imports_of(path, names):
+    """Returns those of the modules `names` that a file imports, in functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+    return found & names
+
+
+@pytest.mark.numpy
+def test_no_benchmarks_import_each_other_in_a_circle():
+    paths = {path.stem: path for path in FOLDER.glob("*.py")}
+    left = {name: imports_of(path, set(paths)) for name, path in paths.items()}
+    assert left["report"] >= {"plots", "measured"}  # the imports are found
+    while leaves := [name for name, needs in left.items() if not needs & set(left)]:
+        for name in leaves:
+            del left[name]
+    assert left == {}, "these import each other"
 
 
 VARIANTS = {"tensorflow": "tf.function", "jax": "jit", "torch": "eager"}
