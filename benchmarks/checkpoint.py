@@ -1,9 +1,9 @@
 """Measures checkpoints of a full replay of 2**20 transitions of an Atari game.
 
-The frames are random, so that nothing could be compressed. Times are until all is
-flushed to the disk; `pause` is what the training would wait for: copying what is
-small, and the segment that is overwritten next. Memory is what the process holds
-above the replay while it saves and loads. Linux only.
+The frames are random. Times include the flush to the disk; `pause` is how long
+training would wait: until small arrays are copied and the segment that is overwritten
+next is written. Memory is the peak above the replay's own while it saves or loads.
+Linux only.
 
     python benchmarks/checkpoint.py            # 7.5 GB of memory, 16 GB of disk
     python benchmarks/checkpoint.py --quick
@@ -40,23 +40,17 @@ def parse_arguments():
 
 
 def full_replay(capacity):
-    """Returns a replay whose memory is all written, as after `capacity` steps."""
+    """Returns a full replay. Adding its steps one by one would take minutes."""
     replay = new_replay(capacity)
-    ring = replay._store.ring
     rng = np.random.default_rng(0)
-    for row in ring.frames:  # straight into its memory: adding takes many minutes
-        for start in range(0, len(row), 4096):
-            part = row[start : start + 4096]
-            part[:] = rng.integers(0, 256, part.shape, np.uint8)
     state = replay.state_dict()
-    steps = capacity // NUM_ENVS
     full = {
-        "time": np.array(steps * 3),
+        "time": np.array(capacity // NUM_ENVS * 3),
         "is_started": np.array(True),
         "age": np.full(NUM_ENVS, 3, np.uint8),
         "ages": np.full(capacity, 3, np.uint8),
         "ended": np.zeros(capacity, np.bool_),
-        "frames": ring.frames,
+        "frames": Frames(replay, lambda part: rng.integers(0, 256, part.shape, "u1")),
         "actions": np.zeros(capacity, np.int32),
         "rewards": np.zeros(capacity, np.float32),
         "terminated": np.zeros(capacity, np.bool_),
@@ -64,6 +58,21 @@ def full_replay(capacity):
     }
     replay.load_state_dict({**state, **full})
     return replay
+
+
+class Frames:
+    """What `load_state_dict` reads all frames from: a function of the present ones."""
+
+    def __init__(self, replay, function):
+        self.dtype, self.shape = replay.state_spec()["frames"]
+        self._function = function
+
+    def read_into(self, array):
+        """Replaces the frames, a few at a time."""
+        for row in array:
+            for start in range(0, len(row), 4096):
+                part = row[start : start + 4096]
+                part[:] = self._function(part)
 
 
 def new_replay(capacity):
@@ -75,11 +84,13 @@ def new_replay(capacity):
 
 
 def advance(replay, steps):
-    """Goes on by so many steps of every environment: new frames, later time."""
-    ring = replay._store.ring
-    columns = (ring.time + 1 + np.arange(steps)) % ring.columns
-    ring.frames[:, columns] ^= 255
-    ring.time += steps
+    """Adds `steps` steps of every environment: other frames, and a later time."""
+    state = replay.state_dict()
+    frames, time = state["frames"], np.array(state["time"] + steps)
+    columns = (time - np.arange(steps)) % frames.shape[1]
+    frames[:, columns] ^= 255  # a view of the replay's memory
+    same = Frames(replay, lambda part: part)
+    replay.load_state_dict({**state, "time": time, "frames": same})
 
 
 class Bench:
@@ -98,7 +109,7 @@ class Bench:
         state = self.replay.state_dict()
         state["frames"] = checkpoint.Ring(state["frames"], int(state["time"]))
         parts = {"learner": self.learner, "replay": state}
-        saving = self.store.begin(self.replay._store.ring.time, parts, {})
+        saving = self.store.begin(int(state["time"]), parts, {})
         saving.wait_until_written(4)  # the steps of an iteration
         pause = time.perf_counter() - began
         saving.result()
@@ -106,19 +117,22 @@ class Bench:
         self.figures[name]["disk_bytes"] = disk_bytes(self.directory) - before
 
     def load(self, name):
-        """Into a replay of its own, whose memory is written already."""
+        """Loads into the replay itself: its memory is allocated already."""
         limits = {
             "learner": {"weights": (np.float32, (WEIGHTS,))},
             "replay": self.replay.state_spec(),
         }
-        expected = self.replay._store.ring.frames[:, ::997].copy()
+        expected = self._some_frames().copy()
         self._begin()
         began = time.perf_counter()
         loaded = checkpoint.load(self.directory, limits=limits)
         self.replay.load_state_dict(loaded.parts["replay"])
         self._note(name, began, self.replay.nbytes, None)
-        if not np.array_equal(expected, self.replay._store.ring.frames[:, ::997]):
+        if not np.array_equal(expected, self._some_frames()):
             raise RuntimeError("what was loaded differs from what was saved")
+
+    def _some_frames(self):
+        return self.replay.state_dict()["frames"][:, ::997]
 
     def _begin(self):
         replay_memory.forget_peak()
@@ -156,7 +170,7 @@ def main():
         print("| what | GB | seconds | pause, s | memory above the replay |")
         print("| --- | --- | --- | --- | --- |")
         bench.save("first save")
-        steps = replay._store.ring.steps
+        steps = arguments.capacity // NUM_ENVS
         for name in ("a quarter changed", "a quarter changed, again"):
             advance(replay, steps // 4)
             bench.save(name)

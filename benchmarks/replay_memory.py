@@ -69,8 +69,8 @@ def forget_peak():
         pass  # the peak is then that of the whole run, which can only be higher
 
 
-class Account:
-    """Notes resident memory, and its peak, above where it began."""
+class MemoryLog:
+    """Records resident memory, and its peak, above what it was at first."""
 
     def __init__(self, capacity):
         forget_peak()
@@ -78,7 +78,7 @@ class Account:
         self.rows, self.figures = [], {"before_bytes": self._start}
 
     def note(self, stage, seconds=0.0):
-        """Adds a line: what is resident now, and the peak since the last line."""
+        """Adds a row: what is resident now, and the peak since the last row."""
         now, peak = resident_bytes() - self._start, peak_bytes() - self._start
         each = now / self._capacity
         self.rows.append(
@@ -97,7 +97,7 @@ def draw(replay, count, rng):
 
 
 def run(arguments):
-    """Fills a replay and uses it. Returns the account of its memory."""
+    """Fills a replay and uses it. Returns the log of its memory."""
     rng = np.random.default_rng(0)
     envs = make_envs(arguments.env, arguments.num_envs, seed=0, life_loss="reset")
     source = envs
@@ -105,37 +105,37 @@ def run(arguments):
         steps = max(1, arguments.recorded_steps // arguments.num_envs)
         source = transitions.RecordedGame(envs, steps, rng)
     replay = PrioritizedReplay(arguments.capacity)
-    account = Account(arguments.capacity)
+    log = MemoryLog(arguments.capacity)
     transitions.build(replay, source)
-    account.note("built")
+    log.note("built")
     seconds, _ = timing.timed(transitions.fill, replay, source, rng)
-    account.note("filled", seconds)
+    log.note("filled", seconds)
     seconds, _ = timing.timed(draw, replay, arguments.samples, rng)
-    account.note(f"{arguments.samples:,} x sample and write back", seconds)
+    log.note(f"{arguments.samples:,} x sample and write back", seconds)
     started = time.perf_counter()
     for name, array in replay.state_dict().items():
         if name == "frames" and not np.shares_memory(array, replay.state_dict()[name]):
             raise SystemExit("`state_dict` copied the frames.")
-    account.note("state_dict", time.perf_counter() - started)
-    account.figures["declared_bytes"] = replay.nbytes
+    log.note("state_dict", time.perf_counter() - started)
+    log.figures["declared_bytes"] = replay.nbytes
     envs.close()
-    return account
+    return log
 
 
 def main():
     arguments = parse_arguments()
     description = machine.describe()
     machine.print_description(description)
-    account = run(arguments)
+    log = run(arguments)
     title = (
         f"Memory of a prioritized replay of {arguments.capacity:,} transitions of "
         f"{arguments.env}, {arguments.frames} frames, above "
-        f"{account.figures['before_bytes'] / GB:.3f} GB before"
+        f"{log.figures['before_bytes'] / GB:.3f} GB before"
     )
     columns = ("after", "GB", "peak GB", "bytes per transition", "seconds")
-    timing.print_table(title, columns, account.rows)
-    declared = account.figures["declared_bytes"]
-    filled = account.figures["filled"]
+    timing.print_table(title, columns, log.rows)
+    declared = log.figures["declared_bytes"]
+    filled = log.figures["filled"]
     print(f"`replay.nbytes` says {declared / GB:.3f} GB.")
     excess = filled["peak_bytes"] - filled["bytes"]
     print(f"The peak while filling was {excess / GB:.3f} GB above what was kept.")
@@ -143,7 +143,7 @@ def main():
         "machine": description,
         "capacity": arguments.capacity,
         "frames": arguments.frames,
-        "figures": account.figures,
+        "figures": log.figures,
     }
     timing.write_json(arguments.json, result)
 
