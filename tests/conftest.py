@@ -14,7 +14,7 @@ def pytest_configure(config):
     Half of the time of JAX's tests goes into compiling the same tiny networks: it
     compiles what many tests have in common once in a run. Tracing, donation and
     results are as without. `torch.compile` takes many seconds for each learner:
-    only `tests/test_learner_compiled.py` lets it, and child processes do not.
+    only tests with the fixture `torch_compile` let it, and child processes do not.
     """
     if os.environ.get("KERAS_BACKEND") == "torch":
         os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
@@ -43,6 +43,12 @@ def run_python(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def torch_compile(monkeypatch):
+    """In this test, torch compiles as it does for users."""
+    monkeypatch.setenv("TORCHDYNAMO_DISABLE", "0")
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from keras_dqn.backend import Learner
 from tests import reference
 from tests import tiny
 
-IS_EAGER = keras.config.backend() == "torch"
-
 
 @pytest.mark.parametrize(
     ("backup", "delta"), [("double", 1.0), ("greedy", 1.0), ("double", 0.25)]
@@ -164,25 +162,6 @@ def test_one_update_at_once_is_an_update():
     update = alone.update(tiny.batch())
     np.testing.assert_allclose(together.td_errors, [update.td_errors], atol=1e-6)
     tiny.assert_same(tiny.online(at_once), tiny.online(alone), atol=1e-6)
-
-
-def test_each_function_is_traced_once_however_often_it_is_called():
-    learner, many = tiny.learner(), tiny.stacked(tiny.batches(2))
-    for number in range(20):
-        batch = tiny.batch(number)
-        learner.update(batch)
-        learner.q_values(batch["observations"])
-        if number % 5 == 0:
-            learner.update_many(many)
-            learner.sync_target()
-            learner.learning_rate = 1e-2 / (number + 1)
-            learner.load_state_dict(learner.state_dict())
-    # Without torch.compile nothing is traced, and the counts say so.
-    expected = 0 if IS_EAGER else 1
-    names = ("update", "update_many", "q_values")
-    counts = {name: learner.trace_counts[name] for name in names}
-    counts["update_many"] += not getattr(learner, "is_fused", True)
-    assert counts == dict.fromkeys(names, expected)
 
 
 def test_priorities_are_the_sizes_of_the_td_errors():

@@ -1,7 +1,5 @@
 """`jit_compile`: the framework's compiler changes the speed and nothing else."""
 
-import shutil
-
 import keras
 import numpy as np
 import pytest
@@ -10,16 +8,9 @@ from keras_dqn.backend import DeviceFrames
 from keras_dqn.backend import Learner
 from tests import tiny
 
-IS_TORCH = keras.config.backend() == "torch"
-# Without a C++ compiler torch cannot; then the tests are of what it does instead.
-HAS_COMPILER = not IS_TORCH or any(map(shutil.which, ("c++", "g++", "clang++")))
-COMPILED = True if HAS_COMPILER else "auto"
-
-
-@pytest.fixture(autouse=True)
-def compiler(monkeypatch):
-    """The other tests run without torch.compile, see `conftest.py`."""
-    monkeypatch.setenv("TORCHDYNAMO_DISABLE", "0")
+# Without a C++ compiler these tests are of what torch does instead.
+COMPILED = True if tiny.HAS_COMPILER else "auto"
+pytestmark = pytest.mark.usefixtures("torch_compile")
 
 
 def trained(jit_compile):
@@ -39,6 +30,24 @@ def trained(jit_compile):
     return learner, found
 
 
+def test_each_function_is_traced_once_however_often_it_is_called():
+    learner = Learner(tiny.model(), jit_compile=COMPILED)
+    many = tiny.stacked(tiny.batches(2))
+    for number in range(20):
+        batch = tiny.batch(number)
+        learner.update(batch)
+        learner.q_values(batch["observations"])
+        if number % 5 == 0:
+            learner.update_many(many)
+            learner.sync_target()
+            learner.learning_rate = 1e-2 / (number + 1)
+            learner.load_state_dict(learner.state_dict())
+    assert set(tiny.traces(learner).values()) == {int(tiny.HAS_COMPILER)}
+    # A function of its own where the steps are one program.
+    is_one = not tiny.IS_TORCH and getattr(learner, "is_fused", True)
+    assert learner.trace_counts["update_many"] == is_one
+
+
 def test_the_compiled_step_is_the_same_step():
     compiled, found = trained(COMPILED)
     plain, expected = trained(False)
@@ -46,7 +55,7 @@ def test_the_compiled_step_is_the_same_step():
         np.testing.assert_allclose(one, other, atol=1e-5)
     tiny.assert_same(tiny.online(compiled), tiny.online(plain), atol=1e-5)
     counts = compiled.trace_counts
-    assert counts["update"] == counts["q_values"] == int(HAS_COMPILER)
+    assert counts["update"] == counts["q_values"] == int(tiny.HAS_COMPILER)
 
 
 @pytest.fixture(params=["known", "unknown", "chosen by the user"])
@@ -86,7 +95,7 @@ def test_with_and_without_its_options_a_compiler_does_the_same_step():
     for batch in tiny.batches(2):
         found, expected = compiled.update(batch), plain.update(batch)
         np.testing.assert_allclose(found.td_errors, expected.td_errors, atol=1e-5)
-    assert compiled.trace_counts["update"] == int(HAS_COMPILER)
+    assert compiled.trace_counts["update"] == int(tiny.HAS_COMPILER)
 
 
 def test_two_compiled_learners_are_not_confused():
@@ -105,7 +114,7 @@ class Uncompilable(keras.optimizers.SGD):
     """Decides by a number in the middle of its step, which only eager torch has."""
 
     def update_step(self, gradient, variable, learning_rate):
-        if IS_TORCH and keras.ops.sum(gradient) > 1e9:
+        if tiny.IS_TORCH and keras.ops.sum(gradient) > 1e9:
             raise ValueError("too large")
         super().update_step(gradient, variable, learning_rate)
 
@@ -118,7 +127,7 @@ def test_what_cannot_be_compiled_runs_all_the_same_with_a_warning(recwarn):
         one.update(batch)
         one.update(batch)
     failed = [w for w in recwarn if "torch.compile failed" in str(w.message)]
-    assert len(failed) == IS_TORCH
+    assert len(failed) == tiny.IS_TORCH
     tiny.assert_same(tiny.online(learner), tiny.online(plain), atol=1e-5)
 
 
@@ -152,7 +161,7 @@ def test_frames_on_the_device_are_looked_up_inside_the_compiled_step():
 
 def test_beyond_so_many_shapes_it_runs_eagerly_with_a_warning(monkeypatch, recwarn):
     learner = Learner(tiny.model())
-    if IS_TORCH:
+    if tiny.IS_TORCH:
         import keras_dqn.backend.torch as backend
 
         monkeypatch.setattr(backend, "MOST_SHAPES", 1)
@@ -162,4 +171,4 @@ def test_beyond_so_many_shapes_it_runs_eagerly_with_a_warning(monkeypatch, recwa
         found = learner.q_values(observations[:size])
         np.testing.assert_allclose(found, expected[:size], atol=1e-5)
     failed = [w for w in recwarn if "runs eagerly from now on" in str(w.message)]
-    assert len(failed) == IS_TORCH
+    assert len(failed) == tiny.IS_TORCH

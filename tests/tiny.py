@@ -5,6 +5,7 @@ learner as one backend saves them, for all of them to open.
 """
 
 import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -18,6 +19,9 @@ from tests import reference
 # The batches need no Keras, so they are there.
 ACTIONS, FEATURES = reference.ACTIONS, reference.FEATURES
 batch, batches, stacked = reference.batch, reference.batches, reference.stacked
+IS_TORCH = keras.config.backend() == "torch"
+# Without a C++ compiler torch runs eagerly.
+HAS_COMPILER = not IS_TORCH or any(map(shutil.which, ("c++", "g++", "clang++")))
 DATA = pathlib.Path(__file__).parent / "data"
 
 
@@ -50,6 +54,11 @@ def model(optimizer=None, seed=0, huber_delta=1.0, **options):
 
 def learner(optimizer=None, seed=0, **options):
     return Learner(model(optimizer, seed, **options))
+
+
+def traces(learner):
+    """How often the functions that every backend compiles were traced."""
+    return {name: learner.trace_counts[name] for name in ("update", "q_values")}
 
 
 def weights(keras_model):
