@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.test_benchmarks import quick_result
-from tests.test_benchmarks import table_rows
+from tests.scripts import quick_result
+from tests.scripts import table_rows
 
 
 @pytest.mark.numpy
@@ -18,7 +18,7 @@ def test_the_tree_drift_check_holds_every_capacity_against_exact_sums(tmp_path):
 @pytest.mark.numpy
 @pytest.mark.parametrize("fault", ["drift", "empty", "minimum"])
 def test_the_tree_drift_check_finds_a_tree_that_is_wrong(fault, monkeypatch):
-    from tests.test_benchmarks import FOLDER
+    from tests.scripts import FOLDER
 
     monkeypatch.syspath_prepend(str(FOLDER))
     import numpy as np

@@ -8,8 +8,8 @@ import pytest
 
 from keras_dqn import checkpoint
 from tests import vault
-from tests.test_benchmarks import quick_result
-from tests.test_benchmarks import run_script
+from tests.scripts import quick_result
+from tests.scripts import run_script
 
 pytestmark = pytest.mark.numpy
 # Whatever changes a disk. Between two of these calls it looks the same.

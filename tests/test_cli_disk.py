@@ -9,11 +9,11 @@ import textwrap
 
 import pytest
 
-from keras_dqn import checkpoint
 from keras_dqn.cli import train
 from keras_dqn.system import files
-from tests.test_cli_faults import registered
-from tests.test_cli_faults import run
+from tests.small import newest
+from tests.small import registered
+from tests.small import run
 from tests.toys import CountingEnv
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -35,12 +35,6 @@ def full_disk(monkeypatch):
 
     monkeypatch.setattr(files, "write_new", write)
     return wanted
-
-
-def newest(out):
-    path, _, _, notes = checkpoint.load(out / "checkpoints")
-    assert not notes
-    return int(path.name[-12:])
 
 
 def test_training_goes_on_after_a_save_that_failed(tmp_path, capsys, full_disk):
@@ -114,7 +108,7 @@ def test_a_best_network_that_cannot_be_saved_is_said_and_the_training_goes_on(
 
 SCRIPT = """
 import os, pathlib, subprocess, sys, threading, time
-from tests import test_cli_faults as faults, toys
+from tests import small, toys
 
 disk = pathlib.Path(sys.argv[1])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", disk], check=True)
@@ -136,10 +130,9 @@ class Filling(toys.CountingEnv):
             filler.unlink()
         return super().step(action)
 
-with faults.registered(Filling):
-    code = faults.run(disk / "run", "--console", "plain", "--no-evaluation")
-from tests.test_cli_disk import newest
-print("code", code, "newest", newest(disk / "run"))
+with small.registered(Filling):
+    code = small.run(disk / "run", "--console", "plain", "--no-evaluation")
+print("code", code, "newest", small.newest(disk / "run"))
 """
 
 

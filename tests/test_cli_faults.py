@@ -1,6 +1,5 @@
 """Faults in the middle of a run: where they are named, and what stays on disk."""
 
-import contextlib
 import itertools
 import json
 import os
@@ -18,34 +17,14 @@ import keras_dqn
 from keras_dqn import checkpoint
 from keras_dqn import training
 from keras_dqn.backend import Learner
-from keras_dqn.cli import train
 from keras_dqn.envs import EnvFault
 from keras_dqn.monitor import Monitor
+from tests import small
 from tests import toys
+from tests.small import registered
+from tests.small import run
 
 ROOT = pathlib.Path(__file__).parents[1]
-# 12 iterations of 4 agent steps; training begins in the fourth.
-FLAGS = (
-    "--preset cartpole --env Faulty-v0 --console none --num-envs 2 "
-    "--env-steps 48 --vector-steps-per-iteration 2 --updates-per-iteration 1 "
-    "--replay-capacity 32 --learning-starts-env-steps 16 --batch-size 4 "
-    "--hidden-units 4 --target-sync-env-steps 8 --checkpoint-interval-iterations 3 "
-    "--evaluation-interval-iterations none --stop-at-score none "
-    "--evaluation-episodes 2 --evaluation-epsilon 1"
-).split()
-
-
-@contextlib.contextmanager
-def registered(make):
-    gymnasium.register("Faulty-v0", entry_point=make)
-    try:
-        yield
-    finally:
-        del gymnasium.registry["Faulty-v0"]
-
-
-def run(out, *flags):
-    return train.main([*FLAGS, "--out", str(out), *flags])
 
 
 class LateFault(toys.ScriptedEnv):
@@ -79,7 +58,7 @@ def test_a_fault_ends_the_run_with_its_place_and_the_checkpoint_before(
     with registered(lambda: LateFault(**fault)):
         assert run(tmp_path / "run") == 70
     text = capsys.readouterr().err
-    place = "broke off in iteration 7, after 28 agent steps: Environment 0 (Faulty-v0)"
+    place = "broke off in iteration 7, after 28 agent steps: Environment 0 (Small-v0)"
     for word in (place, "of its episode", *words):
         assert word in text
     assert "Traceback" not in text
@@ -101,7 +80,7 @@ def test_an_exception_in_an_environment_is_shown_with_its_own_traceback(
         assert run(tmp_path / "run") == 70
     text = capsys.readouterr().err
     assert "Traceback" in text and "raise self._error" in text
-    assert "Environment 0 (Faulty-v0), step" in text.splitlines()[-1]
+    assert "Environment 0 (Small-v0), step" in text.splitlines()[-1]
     assert "ZeroDivisionError: oh" in text.splitlines()[-1]
     assert_last_good(tmp_path / "run", 24)
 
@@ -282,8 +261,7 @@ def test_values_beyond_all_rewards_are_warned_of_once():
 def test_a_reader_that_goes_away_does_not_end_the_run_and_nothing_forks(tmp_path):
     """As with `| head -1`."""
     out = tmp_path / "run"
-    flags = [flag if flag != "Faulty-v0" else "CartPole-v1" for flag in FLAGS]
-    flags[flags.index("none")] = "plain"
+    flags = [*small.flags(env_id="CartPole-v1"), "--console", "plain"]
     code = "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
     code += "runpy.run_module('tests.programs', run_name='__main__', alter_sys=True)"
     child = subprocess.Popen(
@@ -322,10 +300,10 @@ def traces():
 
 @pytest.mark.parametrize(
     "env",
-    [pytest.param("Breakout", marks=pytest.mark.slow), "CartPole-v1", "Faulty-v0"],
+    [pytest.param("Breakout", marks=pytest.mark.slow), "CartPole-v1", "Small-v0"],
 )
 def test_nothing_is_left_behind_whatever_the_end(tmp_path, monkeypatch, env):
-    fault = 3 if env == "Faulty-v0" else 0
+    fault = 3 if env == "Small-v0" else 0
     with registered(lambda: toys.ScriptedEnv(at=fault, reward=None)):
         run(tmp_path / "warm", "--env", env)  # frameworks keep threads of their own
         before = traces()

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 
-import gymnasium
 import pytest
 
 from keras_dqn import checkpoint
@@ -20,19 +19,12 @@ from keras_dqn import evaluation
 from keras_dqn.cli import train
 from keras_dqn.system import signals
 from keras_dqn.system.watchdog import Watchdog
+from tests import small
 from tests import toys
+from tests.small import run
 
 ROOT = pathlib.Path(__file__).parents[1]
 STOPS = [signal.SIGINT, signal.SIGTERM]
-# 12 iterations of 4 agent steps; training begins in the fourth.
-FLAGS = (
-    "--preset cartpole --env Signalling-v0 --console none --num-envs 2 "
-    "--env-steps 48 --vector-steps-per-iteration 2 --updates-per-iteration 1 "
-    "--replay-capacity 32 --learning-starts-env-steps 16 --batch-size 4 "
-    "--hidden-units 4 --target-sync-env-steps 8 --checkpoint-interval-iterations 3 "
-    "--evaluation-interval-iterations none --stop-at-score none "
-    "--evaluation-episodes 2 --evaluation-epsilon 1"
-).split()
 
 
 class Signalling(toys.CountingEnv):
@@ -65,9 +57,8 @@ def wait_until(is_done):
 @pytest.fixture(autouse=True)
 def signalling(monkeypatch):
     monkeypatch.setattr(Signalling, "steps", 0)
-    gymnasium.register("Signalling-v0", entry_point=Signalling)
-    yield Signalling
-    del gymnasium.registry["Signalling-v0"]
+    with small.registered(Signalling):
+        yield Signalling
 
 
 @pytest.fixture
@@ -89,10 +80,6 @@ def signals_at_step(step, *signums):
     Signalling.at, Signalling.signums = step, signums
     yield
     Signalling.at = None
-
-
-def run(out, *flags):
-    return train.main([*FLAGS, "--out", str(out), *flags])
 
 
 def resume(out, *flags):
@@ -387,7 +374,7 @@ def test_a_terminal_that_is_closed_ends_the_run_with_a_checkpoint(tmp_path):
 
 def test_a_hung_environment_ends_the_command_with_the_checkpoint_before(tmp_path):
     out = tmp_path / "run"
-    flags = [flag if flag != "Signalling-v0" else "Hanging-v0" for flag in FLAGS]
+    flags = [*small.flags(env_id="Hanging-v0"), "--console", "none"]
     child = subprocess.run(
         [sys.executable, "-m", "tests.programs", "run", *flags]
         + ["--out", str(out), "--env-timeout-seconds", "1"],

@@ -14,8 +14,8 @@ import keras
 import pytest
 
 from keras_dqn.cli import train
-from tests.test_benchmarks import FOLDER
-from tests.test_benchmarks import table_rows
+from tests.scripts import FOLDER
+from tests.scripts import table_rows
 
 DATA = pathlib.Path(__file__).parent / "data"
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -75,7 +75,7 @@ def test_what_differs_is_named(cross_backends):
 def test_the_command_that_compares_runs(tmp_path):
     import sys
 
-    from tests.test_benchmarks import run_script
+    from tests.scripts import run_script
 
     backend = keras.config.backend()
     done = run_script("cross_backends.py", f"{backend}={sys.executable}", "--quick")

@@ -3,11 +3,9 @@
 import ast
 import contextlib
 import dataclasses
-import doctest
 import importlib
 import inspect
 import io
-import pathlib
 import re
 import tomllib
 
@@ -21,12 +19,15 @@ from keras_dqn.envs import AtariEnvs
 from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.runs.provenance import CHANGEABLE
 from keras_dqn.system.exit_codes import MEANINGS
+from tests.documents import NEED_KERAS
+from tests.documents import PACKAGE
+from tests.documents import README
+from tests.documents import ROOT
+from tests.documents import modules_with_examples
+from tests.documents import run_examples
 
 pytestmark = pytest.mark.numpy
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "keras_dqn"
-README = (ROOT / "README.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 COMMANDS = ("python examples/", "keras-dqn")
 
@@ -231,23 +232,6 @@ def test_the_arguments_of_a_docstring_are_those_of_the_signature(node, text):
 def test_the_settings_have_a_meaning_each():
     for field in dataclasses.fields(Settings):
         assert field.metadata["help"], field.name
-
-
-def modules_with_examples():
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if ">>> " in path.read_text():
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            yield ".".join(part for part in parts if part != "__init__")
-
-
-NEED_KERAS = ("keras_dqn.algorithms.dqn", "keras_dqn.models.dueling")
-
-
-def run_examples(name):
-    """Runs the examples in a module's docstrings; returns how many there were."""
-    found = doctest.testmod(importlib.import_module(name), report=True)
-    assert found.failed == 0
-    return found.attempted
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from tests.test_docs import NEED_KERAS
-from tests.test_docs import README
-from tests.test_docs import modules_with_examples
-from tests.test_docs import run_examples
+from tests.documents import NEED_KERAS
+from tests.documents import README
+from tests.documents import modules_with_examples
+from tests.documents import run_examples
 
 _BLOCK = re.compile(
     r"(?:^<!-- test: ([^\n]*) -->\n)?^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL

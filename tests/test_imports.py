@@ -287,6 +287,21 @@ def test_there_is_no_assert_in_the_package(module):
     assert not lines
 
 
+# It runs tests of the trees against trees with a fault.
+TESTS_OF_TESTS = {"test_segment_tree_wrong.py"}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("tests/*.py")), ids=lambda p: p.name)
+def test_a_test_module_imports_helpers_only_and_by_their_full_name(path):
+    helpers = {p.stem for p in ROOT.glob("tests/*.py")}
+    for name, node in imports(ast.parse(path.read_text())):
+        first, _, rest = name.partition(".")
+        assert first not in helpers, f"line {node.lineno}: tests.{first}"
+        if path.name not in TESTS_OF_TESTS:
+            is_test = first == "tests" and rest.startswith("test_")
+            assert not is_test, f"line {node.lineno}: {name}"
+
+
 FORBIDDEN_MODULES = {"cloudpickle", "dill", "marshal", "pickle"}
 FORBIDDEN_MODULES |= {"random", "shelve", "yaml"}
 FORBIDDEN_CALLS = {"eval", "exec", "os.system", "os.popen", "torch.load"}

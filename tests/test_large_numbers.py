@@ -12,8 +12,8 @@ from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.replay import UniformReplay
 from keras_dqn.schedules import PiecewiseSchedule
 from tests.reference_replay import World
-from tests.test_training import make_run
-from tests.test_training import settings_of
+from tests.tape import make_run
+from tests.tape import settings_of
 
 pytestmark = pytest.mark.numpy
 

@@ -8,12 +8,12 @@ import time
 
 import pytest
 from rich.console import Console
-from test_monitor_base import Clock
-from test_monitor_base import make_filling
-from test_monitor_base import make_info
-from test_monitor_base import make_progress
 
 from keras_dqn import monitor
+from tests.records import Clock
+from tests.records import make_filling
+from tests.records import make_info
+from tests.records import make_progress
 
 pytestmark = pytest.mark.numpy
 

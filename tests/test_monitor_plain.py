@@ -6,12 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from test_monitor_base import Clock
-from test_monitor_base import make_filling
-from test_monitor_base import make_info
-from test_monitor_base import make_progress
 
 from keras_dqn import monitor
+from tests.records import Clock
+from tests.records import make_filling
+from tests.records import make_info
+from tests.records import make_progress
 
 pytestmark = pytest.mark.numpy
 

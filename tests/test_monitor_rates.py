@@ -1,11 +1,11 @@
 """Every expected number in this file was worked out by hand."""
 
 import pytest
-from test_monitor_base import make_filling
-from test_monitor_base import make_progress
 
 from keras_dqn.monitor import rates
 from keras_dqn.monitor import text
+from tests.records import make_filling
+from tests.records import make_progress
 
 pytestmark = pytest.mark.numpy
 

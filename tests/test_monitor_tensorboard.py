@@ -10,11 +10,11 @@ import sys
 
 import numpy as np
 import pytest
-from test_monitor_base import make_filling
-from test_monitor_base import make_info
-from test_monitor_base import make_progress
 
 from keras_dqn import monitor
+from tests.records import make_filling
+from tests.records import make_info
+from tests.records import make_progress
 
 pytestmark = pytest.mark.numpy
 

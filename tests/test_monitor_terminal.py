@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pathlib
 import pty
 import select
 import struct
@@ -13,11 +14,12 @@ import pytest
 
 pytestmark = pytest.mark.numpy
 
+ROOT = pathlib.Path(__file__).parents[1]
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 CHILD = """
 import sys
-from test_monitor_base import make_info, make_progress
+from tests.records import make_info, make_progress
 from keras_dqn import monitor
 with monitor.make_console() as console:
     console.start(make_info())
@@ -38,10 +40,8 @@ def run_in_terminal(how, columns=80, encoding="utf-8"):
     """Runs `CHILD` on a pseudo-terminal. Returns exit code and output."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    path = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
     env = {
         **{k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")},
-        "PYTHONPATH": path,
         "TERM": "xterm-256color",
         "PYTHONIOENCODING": encoding,
     }
@@ -51,6 +51,7 @@ def run_in_terminal(how, columns=80, encoding="utf-8"):
         stdout=theirs,
         stderr=theirs,
         env=env,
+        cwd=ROOT,
     )
     os.close(theirs)
     output = b""

@@ -7,25 +7,19 @@ import shutil
 import pytest
 
 from keras_dqn import checkpoint
-from keras_dqn import presets
 from keras_dqn.cli import train
 from keras_dqn.runs import digests
 from keras_dqn.runs import provenance
 from keras_dqn.runs.run import TrainingRun
+from tests import small
 
-SETTINGS = presets.cartpole(
+SETTINGS = small.settings(
+    env_id="CartPole-v1",
     env_steps=96,
-    num_envs=2,
     vector_steps_per_iteration=4,
     replay_capacity=64,
-    learning_starts_env_steps=16,
-    batch_size=8,
-    updates_per_iteration=2,
-    hidden_units=8,
     checkpoint_interval_iterations=4,
     log_interval_iterations=1,
-    evaluation_interval_iterations=None,
-    stop_at_score=None,
 )
 
 

@@ -15,18 +15,21 @@ from keras_dqn.run_state import RunState
 from keras_dqn.runs import digests
 from keras_dqn.runs import partial_run
 from keras_dqn.runs.directory import RunDirectory
+from tests import small
 
-TINY = [
-    *"--preset cartpole --num-envs 2 --vector-steps-per-iteration 4".split(),
-    *"--env-steps 160 --replay-capacity 64 --learning-starts-env-steps 24".split(),
-    *"--batch-size 8 --updates-per-iteration 2 --hidden-units 8".split(),
-    *"--checkpoint-interval-iterations 5 --target-sync-env-steps 40".split(),
-]
+FLAGS = small.flags(
+    env_id="CartPole-v1",
+    env_steps=160,
+    vector_steps_per_iteration=4,
+    replay_capacity=64,
+    learning_starts_env_steps=24,
+    checkpoint_interval_iterations=5,
+)
 
 
 def test_a_run_in_two_processes_is_equal_to_one_in_one(capsys, tmp_path):
     folder = tmp_path / "kept"
-    assert command.main(["verify-resume", *TINY, "--keep", str(folder)]) == 0
+    assert command.main(["verify-resume", *FLAGS, "--keep", str(folder)]) == 0
     text = capsys.readouterr().out
     assert "stopped and resumed at 10" in text
     assert "Equal in every bit, over 20 iterations." in text
@@ -46,7 +49,7 @@ def test_a_run_in_two_processes_is_equal_to_one_in_one(capsys, tmp_path):
 
 @pytest.fixture
 def settings():
-    return verify_resume._parse(TINY)[0]
+    return verify_resume._parse(FLAGS)[0]
 
 
 def test_what_a_resume_forgets_is_found_with_iteration_and_part(
@@ -105,14 +108,14 @@ def test_bad_flags_are_refused_before_anything_runs(flags, code, words, capsys):
 
 def test_a_run_that_fails_is_said_with_what_it_said(capsys, tmp_path):
     # CartPole has none of Atari's options: found where the environment is made.
-    assert command.main(["verify-resume", *TINY, "--frame-skip", "2"]) == 70
+    assert command.main(["verify-resume", *FLAGS, "--frame-skip", "2"]) == 70
     text = capsys.readouterr().err
     assert "status 1" in text and "`frame_skip` is an option of Atari" in text
 
 
 def test_runs_that_a_good_evaluation_ends_are_compared_as_well(capsys):
     flags = ["--evaluation-interval-iterations", "14", "--stop-at-score", "1"]
-    assert command.main(["verify-resume", *TINY, *flags]) == 0
+    assert command.main(["verify-resume", *FLAGS, *flags]) == 0
     assert "Equal in every bit, over 14 iterations." in capsys.readouterr().out
 
 
@@ -122,7 +125,7 @@ def test_what_nobody_foresaw_is_not_taken_for_a_difference(monkeypatch, capsys):
         raise PermissionError("there")
 
     monkeypatch.setattr(verify_resume, "_run_both", fail)
-    assert verify_resume.main(TINY) == 70
+    assert verify_resume.main(FLAGS) == 70
     assert "PermissionError: there" in capsys.readouterr().err
 
 
@@ -148,7 +151,7 @@ def test_a_request_to_stop_ends_the_run_that_it_waits_for_too(tmp_path, monkeypa
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    assert verify_resume.main(TINY) == 75
+    assert verify_resume.main(FLAGS) == 75
     thread.join()
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)

@@ -8,15 +8,13 @@ import sys
 
 import pytest
 
+from tests import small
+
 ROOT = pathlib.Path(__file__).parents[1]
 # An iteration is 4 agent steps; without an end, and a checkpoint every 3 iterations.
-FLAGS = (
-    "--preset cartpole --env-steps 400M --num-envs 2 --vector-steps-per-iteration 2 "
-    "--updates-per-iteration 1 --replay-capacity 32 --learning-starts-env-steps 16 "
-    "--batch-size 4 --hidden-units 4 --target-sync-env-steps 8 "
-    "--checkpoint-interval-iterations 3 --evaluation-interval-iterations none "
-    "--stop-at-score none --log-interval-iterations 1"
-).split()
+FLAGS = small.flags(
+    env_id="CartPole-v1", env_steps=400_000_000, log_interval_iterations=1
+)
 
 
 @pytest.fixture
