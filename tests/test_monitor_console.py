@@ -289,6 +289,9 @@ def test_a_terminal_that_goes_away_silences_the_console(error):
     class Terminal(io.StringIO):
         is_gone = False
 
+        def isatty(self):
+            return True
+
         def write(self, text):
             if self.is_gone:
                 raise error
@@ -297,7 +300,6 @@ def test_a_terminal_that_goes_away_silences_the_console(error):
     stream = Terminal()
     clock = Clock()
     console = monitor.LiveConsole(stream, clock=clock)
-    console._console._force_terminal = True
     with console:
         console.start(make_info())
         stream.is_gone = True

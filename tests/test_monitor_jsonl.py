@@ -230,18 +230,14 @@ def test_writing_goes_on_where_there_is_room_again(tmp_path):
     log = monitor.JsonLines(path)
     log.start(make_info())
     log.write(make_progress(0))
-    file = log._file
-
-    class Full:
-        def fileno(self):
-            return file.fileno()
-
-        def write(self, data):
-            return file.write(data[:7])  # the rest does not fit
-
-    log._file = Full()
-    log.write(make_progress(10))
-    log._file = file
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = path.stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 7, before[1]))
+    try:
+        log.write(make_progress(10))  # 7 bytes fit
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.stat().st_size == size
     log.write(make_progress(20))
     log.close()
     assert steps(path) == [0, 640]

@@ -1,6 +1,6 @@
-"""Watching a run: monitors read the loop's records and never steer it.
+"""Monitors: they read the records of a run, and never change the run.
 
-Every monitor answers to `start(info)`, `write(progress)`, `message(text)` and
+Every monitor has the methods `start(info)`, `write(progress)`, `message(text)` and
 `close()`, and is a context manager. `Monitors` sends each call to several.
 
 `LiveConsole` needs rich and `TensorBoard` needs tensorboardX; each is imported
@@ -15,6 +15,7 @@ import sys
 from typing import Any
 from typing import TextIO
 
+from keras_dqn import checks
 from keras_dqn.monitor.base import Monitor
 from keras_dqn.monitor.base import Monitors
 from keras_dqn.monitor.info import RunInfo
@@ -55,7 +56,7 @@ def make_console(
     """Returns the console for `stream`: a live panel on a terminal, else lines.
 
     Args:
-        mode: `"auto"`, `"live"`, `"plain"`, or `"none"` for a console that says
+        mode: `"auto"`, `"live"`, `"plain"`, or `"none"` for a console that prints
             nothing. `"auto"` is `"live"` where `stream` is a terminal that can
             move its cursor, and `"plain"` elsewhere (a pipe, a file, a notebook).
         stream: Text stream. `None` is `sys.stdout`.
@@ -68,8 +69,7 @@ def make_console(
     Raises:
         ValueError: If `mode` is none of these.
     """
-    if mode not in _MODES:
-        raise ValueError(f"`mode` must be one of {_MODES}. Received: mode={mode!r}")
+    checks.choice("mode", mode, _MODES)
     stream = sys.stdout if stream is None else stream
     if mode == "auto":
         mode = "live" if _can_draw(stream) else "plain"

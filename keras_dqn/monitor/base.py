@@ -1,4 +1,4 @@
-"""The contract of a monitor, and the monitor that is several."""
+"""The interface of a monitor, and a monitor that combines several."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ if TYPE_CHECKING:
 class Monitor:
     """Reads the records of a run.
 
-    Call `resume` (only when a run goes on from a checkpoint) and `start`, then
+    Call `resume` (only if a run is resumed from a checkpoint) and `start`, then
     `write` once per iteration, then `close`. A monitor that can no longer write
-    (a full disk, a closed pipe) says so once and lets the training go on.
+    (a full disk, a closed pipe) reports it once, and training goes on.
     """
 
     def resume(self, env_steps: int) -> None:
-        """Prepares for a run that goes on at `env_steps`. Call it before `start`.
+        """Prepares for a run that is resumed at `env_steps`. Call it before `start`.
 
-        What was logged at `env_steps` or later is withdrawn, so that nothing is
-        in the log twice.
+        Records of `env_steps` or later are deleted or hidden, so that no step is in
+        the log twice.
 
         Args:
-            env_steps: Int. `env_steps` of the first record to come.
+            env_steps: Int. `env_steps` of the next record.
         """
 
     def start(self, info: RunInfo) -> None:
-        """Takes note of what runs, before the first record.
+        """Receives the facts of the run, before the first record.
 
         Args:
             info: `RunInfo`.
         """
 
     def write(self, progress: Progress) -> None:
-        """Takes the record of one iteration.
+        """Receives the record of one iteration.
 
         Args:
             progress: `keras_dqn.progress.Progress`.
         """
 
     def message(self, text: str) -> None:
-        """Says a line of text, such as "Saved model".
+        """Shows a line of text, such as "Saved model".
 
         Args:
             text: String.
         """
 
     def close(self) -> None:
-        """Lets go of files and of the terminal. Calling it twice is harmless."""
+        """Releases files and the terminal. It may be called twice."""
 
     def __enter__(self) -> Self:
         return self

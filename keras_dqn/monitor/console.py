@@ -1,7 +1,7 @@
-"""The console on a terminal: one panel that is drawn over and over.
+"""The console on a terminal: one panel that is drawn again and again.
 
-`write` keeps the record and looks at the clock. It draws at most twice a
-second, however short an iteration is, and starts no thread.
+`write` stores the record, and draws it if the last drawing is half a second old.
+There is no thread.
 """
 
 from __future__ import annotations
@@ -29,16 +29,15 @@ if TYPE_CHECKING:
     from keras_dqn.progress import Progress
 
 
-_PACE_WINDOWS = 6  # the time left looks further back than the rates
+_PACE_WINDOWS = 6  # the time left is estimated over this many rate windows
 
 
 class LiveConsole(Monitor):
     """Draws a panel with a progress bar and the run's figures.
 
-    What others print to the same terminal through `sys.stdout` or `sys.stderr`
-    appears above the panel.
-    When the terminal goes away the console falls silent, and the training goes
-    on.
+    Other output to the same terminal through `sys.stdout` or `sys.stderr` appears
+    above the panel. If the terminal is closed, the console prints nothing more, and
+    training goes on.
 
     Args:
         stream: Text stream, or a `rich.console.Console`. `None` is `sys.stdout`.
@@ -80,7 +79,7 @@ class LiveConsole(Monitor):
             redirect_stdout=self._stream is sys.stdout,
             redirect_stderr=self._stream is sys.stdout and _is_terminal(sys.stderr),
         )
-        atexit.register(self.close)  # the cursor comes back, whatever happens
+        atexit.register(self.close)  # shows the cursor again in any case
         with self._terminal():
             for line in texts.introduction(info, self._console.width):
                 self._print(line)
@@ -99,12 +98,12 @@ class LiveConsole(Monitor):
             self._draw()
 
     def message(self, text: str) -> None:
-        """See `Monitor.message`. It stands above the panel."""
+        """See `Monitor.message`. The line appears above the panel."""
         with self._terminal():
             self._print(text)
 
     def close(self) -> None:
-        """See `Monitor.close`. The last panel stays, with the last figures."""
+        """See `Monitor.close`. The last panel stays on the screen."""
         live = self._live
         if live is not None:
             if self._progress is not None:
@@ -115,14 +114,14 @@ class LiveConsole(Monitor):
         self._is_silent = True
 
     def _is_about_to_compile(self):
-        """The first update takes long, and the panel should say so. Once."""
+        """Returns true once, before the first update, which takes long to compile."""
         if self._has_announced or self._was_training:
             return False
         self._has_announced = panel.is_first_update_next(self._info, self._progress)
         return self._has_announced
 
     def _begin_training(self, progress):
-        """Starts the rates anew: neither filling nor compiling is a guide."""
+        """Resets the rates, which must not include filling and compiling."""
         self._was_training = progress.is_training
         self._work.clear()
         self._pace.clear()
@@ -160,7 +159,7 @@ class LiveConsole(Monitor):
 
     @contextlib.contextmanager
     def _terminal(self):
-        """Falls silent if the terminal is no longer there."""
+        """Turns the console off if the terminal is closed."""
         try:
             yield
         except (OSError, ValueError) as error:
@@ -172,7 +171,7 @@ class LiveConsole(Monitor):
             silence(self._stream)
             if live is not None:
                 with contextlib.suppress(OSError, ValueError):
-                    live.stop()  # gives `sys.stdout` and `sys.stderr` back
+                    live.stop()  # restores `sys.stdout` and `sys.stderr`
 
     def _let_go(self):
         self._live = None
@@ -184,7 +183,7 @@ def _is_terminal(stream):
 
 
 class _Console(Console):
-    """A console that reports a closed pipe, where rich's own ends the process."""
+    """A console that raises on a closed pipe. rich's own would end the process."""
 
     def on_broken_pipe(self):
-        raise BrokenPipeError("The reader of the output has gone away.")
+        raise BrokenPipeError("The output's pipe or terminal is closed.")

@@ -1,4 +1,4 @@
-"""What a run is: said once, before its first record."""
+"""The facts of a run that monitors receive before its first record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class RunInfo:
-    """What runs, on what, and how much of it.
+    """What is trained, on which backend and device, and for how long.
 
     Attributes:
         env_id: The game, such as `"ALE/Breakout"`.
@@ -15,8 +15,8 @@ class RunInfo:
         device: The device in words, such as `"CPU"`.
         versions: Dict of package name to version. `"keras_dqn"` is shown first.
         env_options: Dict of every resolved option of the environments.
-            `frame_skip`, where there is one, turns agent steps into emulator
-            frames; `life_loss` decides what one score is a score of.
+            `frame_skip`, if there is one, is the emulator frames per agent step.
+            `life_loss` decides what a score is counted over.
         settings: Dict of the run's settings.
         replay_nbytes_when_full: Bytes that the replay takes when it is full.
         total_env_steps: Agent steps, over all environments, at which the run
@@ -38,15 +38,15 @@ class RunInfo:
 
     @property
     def frame_skip(self) -> int | None:
-        """Emulator frames per agent step, or `None` where that has no meaning."""
+        """Emulator frames per agent step, or `None` if there is no emulator."""
         return self.env_options.get("frame_skip")
 
     @property
     def score_unit(self) -> str:
-        """What one score is the score of: `"life"`, `"game"` or `"episode"`.
+        """What one score is counted over: a `"life"`, a `"game"` or an `"episode"`.
 
-        Under `life_loss="reset"` a lost life ends the game, so that a score is
-        that of a single life, and is not comparable to that of a whole game.
+        With `life_loss="reset"` a lost life resets the game, so a score is that of a
+        single life and cannot be compared with scores of whole games.
         """
         life_loss = self.env_options.get("life_loss")
         if life_loss is None:

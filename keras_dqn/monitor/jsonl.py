@@ -1,10 +1,9 @@
-"""`metrics.jsonl`: one JSON object a line, for programs to read.
+"""`metrics.jsonl`: one JSON object per line, for programs to read.
 
-`type` says what a line is: `"start"` (what runs; one for each start or
-resume), `"metrics"` (one for each logged interval) or `"episode"` (one for each
-finished episode). Every line has `env_steps`, the agent steps taken before its
-iteration, and they never fall within one run. What is not known, or not
-finite, is `null`.
+The `type` of a line is `"start"` (the facts of the run, at each start or resume),
+`"metrics"` (one per logged interval) or `"episode"` (one per finished episode).
+Every line has `env_steps`, the agent steps taken before its iteration. Within one
+run they never decrease. Values that are unknown or not finite are `null`.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class JsonLines(Monitor):
-    """Appends the run's figures to a file, whole lines only.
+    """Appends records to a file, complete lines only.
 
-    A disk that is full or a directory that cannot be written to is warned of
-    once; the lines that do not fit are lost, and the training goes on.
+    If the file cannot be written (a full disk, a read-only directory), a warning is
+    logged once, the lines that do not fit are lost, and training goes on.
 
     Args:
         path: Path of the file. Its directory is made if there is none.
@@ -54,7 +53,7 @@ class JsonLines(Monitor):
         self._start_env_steps = 0
 
     def resume(self, env_steps: int) -> None:
-        """See `Monitor.resume`. Lines of `env_steps` and later are cut off."""
+        """See `Monitor.resume`. Lines of `env_steps` or later are deleted."""
         if self._file is not None:
             raise RuntimeError("`resume` must be called before `start`.")
         self._start_env_steps = int(env_steps)
@@ -72,7 +71,7 @@ class JsonLines(Monitor):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self._path, "ab", buffering=0)
             if not _ends_with_newline(self._path):
-                self._file.write(b"\n")  # a crash left half a line
+                self._file.write(b"\n")  # a crash left an incomplete line
         except OSError as error:
             self._warn(error)
         self._append("start", self._start_env_steps, dataclasses.asdict(info))
@@ -114,7 +113,7 @@ class JsonLines(Monitor):
             self._warn(error)
 
     def _take_back(self, size):
-        """Cuts off half a line, so that the next one starts on its own."""
+        """Truncates the file to `size`, to remove an incomplete line."""
         try:
             os.ftruncate(self._file.fileno(), size)
         except OSError as error:
@@ -131,13 +130,13 @@ class JsonLines(Monitor):
 
 
 def cut_off(path: pathlib.Path, env_steps: int) -> None:
-    """Cuts the last run in `path` off at its first line of `env_steps` or later.
+    """Truncates a file at the last run's first line of `env_steps` or later.
 
-    A torn last line goes too. Earlier runs in the same file are left alone.
+    An incomplete last line is removed too. Earlier runs in the same file stay.
 
     Args:
         path: Path of a file that `JsonLines` wrote.
-        env_steps: Int. `env_steps` at which the run will go on.
+        env_steps: Int. `env_steps` at which the run is resumed.
 
     Raises:
         FileNotFoundError: If there is no file.
@@ -150,7 +149,7 @@ def cut_off(path: pathlib.Path, env_steps: int) -> None:
                 break
             kind, at = _read(line)
             if kind == "start" and at == 0:
-                cut = None  # another run begins here
+                cut = None  # a new run begins here
             if cut is None and at >= env_steps:
                 cut = position
             position += len(line)
@@ -171,7 +170,7 @@ def last_env_steps(path: pathlib.Path) -> int:
 
 
 def _read(line):
-    """`type` and `env_steps` of a line; `(None, -1)` for one that is damaged."""
+    """Returns `type` and `env_steps` of a line; `(None, -1)` if it is damaged."""
     try:
         values = json.loads(line)
         return values["type"], int(values["env_steps"])
@@ -220,12 +219,12 @@ def _figures(progress, env_steps_per_second, updates_per_second):
 
 
 def _plain(value):
-    """`value` in the types that JSON has. What is not finite becomes `None`."""
+    """Returns `value` in JSON's types. Floats that are not finite become `None`."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):  # NumPy's scalars and arrays
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
         return _plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None

@@ -1,7 +1,7 @@
-"""What the live panel shows, and how it fits its figures to the width.
+"""The contents and layout of the live panel.
 
-On a terminal of 114 columns the figures stand in three columns, of 80 in two,
-below in one.
+A terminal of at least 114 characters shows the values in three columns, one of at
+least 80 in two, and a narrower one in one.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from keras_dqn.progress import Progress
 _THREE_COLUMNS = 112
 _TWO_COLUMNS = 78
 _ONE_LINE_STATUS = 56
-_RATIOS = (5, 6, 5)  # the scores, in the middle, have the longest values
-_MARGIN = 2  # the terminal writes ^C behind the panel, where it must not wrap
+_RATIOS = (5, 6, 5)  # of widths: the scores, in the middle, are the longest
+_MARGIN = 2  # so that the ^C that a terminal prints does not wrap the line
 
 
 def waiting() -> Any:
-    """What is shown before the first record."""
+    """Returns the text that is shown before the first record."""
     return Text("starting ...", style="dim")
 
 
 def is_first_update_next(info: RunInfo, progress: Progress) -> bool:
-    """Whether the next iteration is the first to train."""
+    """Whether the next iteration is the first that trains."""
     added = progress.env_steps_done - progress.env_steps
     due = _transitions_before_training(info, progress)
     return not progress.is_training and progress.replay_size + added >= due
@@ -72,7 +72,7 @@ class Panel:
         if width >= _THREE_COLUMNS:
             columns = [self._run(), self._play(), learning]
         elif width >= _TWO_COLUMNS:
-            # The shorter half takes the two schedules.
+            # The two schedules go to the shorter column.
             columns = [self._run() + learning[3:], self._play() + learning[:3]]
         else:
             columns = [self._run() + self._play() + learning]
@@ -176,7 +176,7 @@ class Panel:
         ]
 
     def _trained(self, value, spec):
-        """A figure of training; a dash while there is none."""
+        """Returns a value of training as text; a dash before training."""
         return text.number(value if self.progress.is_training else None, spec)
 
     def _replay(self):
@@ -186,13 +186,13 @@ class Panel:
 
 
 def _score(score):
-    """A score of any size in seven characters, as far as it goes."""
+    """Returns a score as text, without decimals from 1,000 on."""
     is_long = score is not None and abs(score) >= 1000
     return text.number(score, ",.0f" if is_long else ".2f")
 
 
 def _grid(columns):
-    """Lists of `(label, value)` side by side."""
+    """Returns a table of columns, each a list of `(label, value)`."""
     outer = Table.grid(padding=(0, 3), expand=True)
     tables = []
     for rows, ratio in zip(columns, _RATIOS, strict=False):

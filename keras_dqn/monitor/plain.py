@@ -1,8 +1,8 @@
-"""The console without a terminal: the seed's line, and then some.
+"""The console without a terminal: one line per interval.
 
     env_steps agent_steps/s mean_score mean_length key=value ...
 
-The first four are as the seed prints them; the rest is an extension.
+The first four columns are those of the reference implementation.
 """
 
 from __future__ import annotations
@@ -32,10 +32,9 @@ _PACE_SECONDS = 300.0
 class PlainConsole(Monitor):
     """Prints one line every few iterations, and flushes it.
 
-    When the reader of a pipe goes away the console falls silent, and the
-    training goes on. If that pipe is the process's own standard output, it is
-    pointed at the null device, so that nothing else trips over it, the
-    interpreter's last flush included.
+    If the stream is a pipe whose reader ends, the console prints nothing more, and
+    training goes on. If that pipe is the standard output of the process, it is
+    replaced by the null device, so that later output raises no error.
 
     Args:
         stream: Text stream. `None` is `sys.stdout`.
@@ -56,13 +55,13 @@ class PlainConsole(Monitor):
         self._clock = clock
         self._is_silent = self._stream is None
         self._was_training = False
-        self._forget()
+        self._reset()
 
     def start(self, info: RunInfo) -> None:
         """See `Monitor.start`."""
         self._is_silent = self._stream is None
-        self._forget()
-        self._say("\n".join(text.introduction(info)))
+        self._reset()
+        self._print("\n".join(text.introduction(info)))
 
     def write(self, progress: Progress) -> None:
         """See `Monitor.write`."""
@@ -71,20 +70,20 @@ class PlainConsole(Monitor):
         self._interval.add(progress)
         if progress.is_training and not self._was_training:
             self._was_training = True
-            self._pace.clear()  # filling the replay is no guide to training
+            self._pace.clear()  # filling the replay is faster than training
         if progress.iteration % self._log_interval == 0:
             self._pace.add(self._clock(), progress.env_steps_done)
-            self._say(self._line(progress))
+            self._print(self._line(progress))
 
     def message(self, text: str) -> None:
         """See `Monitor.message`."""
-        self._say(text)
+        self._print(text)
 
     def close(self) -> None:
-        """See `Monitor.close`. The stream stays open: it is not ours."""
+        """See `Monitor.close`. The stream stays open."""
         self._is_silent = True
 
-    def _forget(self):
+    def _reset(self):
         self._interval = rates.IntervalRates()
         self._pace = rates.SlidingRate(_PACE_SECONDS)
         self._was_training = False
@@ -95,7 +94,7 @@ class PlainConsole(Monitor):
         trained = progress.is_training
         left = rates.seconds_left(progress, pace[0]) if pace and trained else None
         number = text.number
-        seed_columns = (
+        columns = (
             f"{progress.env_steps:4}",
             f"{number(env_steps_per_second, '.0f'):>3}",
             number(progress.score_mean, ".2f"),
@@ -117,9 +116,9 @@ class PlainConsole(Monitor):
             ).replace(" ", ""),
             "eta": text.duration(left).replace(" ", ""),
         }
-        return " ".join([*seed_columns, *(f"{k}={v}" for k, v in pairs.items())])
+        return " ".join([*columns, *(f"{k}={v}" for k, v in pairs.items())])
 
-    def _say(self, line):
+    def _print(self, line):
         if self._is_silent:
             return
         try:
@@ -139,15 +138,15 @@ class PlainConsole(Monitor):
 
 
 def is_gone(stream: Any, error: Exception) -> bool:
-    """Whether `error` says that `stream` has no reader, or is closed."""
+    """Whether `error` means that `stream` is closed or has no reader."""
     return isinstance(error, OSError) or getattr(stream, "closed", False)
 
 
 def silence(stream: Any) -> None:
-    """Points `stream` at the null device, if it is the process's own output.
+    """Replaces `stream` by the null device if it is a standard stream.
 
-    Otherwise whoever prints next, and the interpreter when it exits, would
-    raise `BrokenPipeError` again.
+    Otherwise the next output to it, and the flush when Python exits, would raise
+    `BrokenPipeError` again.
 
     Reference:
         - [Python, note on SIGPIPE](https://docs.python.org/3/library/signal.html#note-on-sigpipe)

@@ -1,7 +1,7 @@
-"""How fast a run goes: per second of sampling and training, and by the clock.
+"""Steps per second, of sampling and training alone and of elapsed time.
 
-One iteration is too short to be timed alone, so every rate is a sum of steps
-over a sum of seconds.
+One iteration is too short for a precise rate, so every rate is a sum of steps
+divided by a sum of seconds.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class IntervalRates:
-    """Rates since they were last taken: sums over sums.
+    """Rates over an interval.
 
-    `add` takes a record; `take` returns the rates and starts again.
+    `add` adds a record; `take` returns the rates and begins a new interval.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class IntervalRates:
         self._clear()
 
     def add(self, progress: Progress) -> None:
-        """Counts one record."""
+        """Adds one record."""
         self._env_steps += progress.env_steps_done - progress.env_steps
         self._seconds += progress.seconds
-        # `updates` is a running total. How many of them the first record made
-        # cannot be known, so neither they nor their seconds count.
+        # `updates` is a running total, so the updates of the first record are
+        # unknown. It is left out, with its seconds.
         if self._updates_before is not None:
             self._updates += progress.updates - self._updates_before
             self._update_seconds += progress.seconds
@@ -54,7 +54,7 @@ class IntervalRates:
 
 
 class SlidingRate:
-    """Amounts per second over the last while.
+    """Rates over the last `window` seconds.
 
     Args:
         window: Float. Seconds that the rate looks back over.
@@ -65,18 +65,18 @@ class SlidingRate:
         self._points: collections.deque[tuple[float, ...]] = collections.deque()
 
     def add(self, seconds: float, *amounts: float) -> None:
-        """Notes the running totals `amounts` at `seconds`, which only grows."""
+        """Adds the running totals `amounts` at time `seconds`, which must not fall."""
         self._points.append((seconds, *amounts))
-        # One point older than the window stays: it is where the window begins.
+        # One point older than the window is kept as its beginning.
         while len(self._points) > 2 and self._points[1][0] < seconds - self._window:
             self._points.popleft()
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Removes all points."""
         self._points.clear()
 
     def rates(self) -> tuple[float, ...] | None:
-        """Returns one rate for each amount, or `None` where none is known yet."""
+        """Returns a rate for each amount, or `None` before there are two points."""
         if len(self._points) < 2:
             return None
         first, last = self._points[0], self._points[-1]
@@ -91,7 +91,7 @@ class SlidingRate:
 def seconds_left(
     progress: Progress, env_steps_per_second: float | None
 ) -> float | None:
-    """Seconds until the run's end at this rate by the clock, or `None`."""
+    """Returns the seconds to the end of the run at this rate, or `None`."""
     if not env_steps_per_second:
         return None
     left = max(progress.total_env_steps - progress.env_steps_done, 0)

@@ -1,4 +1,4 @@
-"""Numbers and first lines, as people read them."""
+"""Formats numbers, and the first lines of a run."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ DASH = "-"
 
 
 def number(value: float | None, spec: str) -> str:
-    """`format(value, spec)`, or a dash where there is no finite value."""
+    """Returns `format(value, spec)`, or a dash if there is no finite value."""
     if value is None or not math.isfinite(value):
         return DASH
     return format(value, spec)
 
 
 def encodable(line: str, encoding: str) -> str:
-    """`line` as `encoding` can write it: `\\xe9` for what it has no letter for."""
+    """Returns `line` with `\\xe9` and the like for what `encoding` cannot write."""
     return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def short(value: float) -> str:
-    """A count in few characters: `9,500`, `16.4k`, `1.25M`, `40M`."""
+    """Returns a count in few characters: `9,500`, `16.4k`, `1.25M`, `40M`."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= limit:
             scale = 1e3 if unit == "k" else limit
@@ -36,7 +36,7 @@ def short(value: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as `0:00:07`, `3:10:22` or `2d 03:10`; a dash for `None`."""
+    """Returns seconds as `0:00:07`, `3:10:22` or `2d 03:10`; a dash for `None`."""
     if seconds is None or not math.isfinite(seconds):
         return DASH
     minutes, seconds = divmod(int(seconds), 60)
@@ -48,28 +48,28 @@ def duration(seconds: float | None) -> str:
 
 
 def memory(nbytes: float) -> str:
-    """Bytes as MiB, or as GiB from 1 GiB on."""
+    """Returns bytes as MiB, or as GiB from 1 GiB on."""
     if nbytes >= 2**30:
         return f"{nbytes / 2**30:.2f} GiB"
     return f"{nbytes / 2**20:.1f} MiB"
 
 
 def percent(part: float, whole: float) -> str:
-    """`43.2 %`, rounded down, so that 100 % is said only of the whole."""
+    """Returns `43.2 %`, rounded down: only the whole is 100 %."""
     if whole <= 0:
         return DASH
     return f"{math.floor(1000 * part / whole) / 10:.1f} %"
 
 
 def introduction(info: RunInfo, width: int = 80) -> list[str]:
-    """Returns the first lines of a run: what runs, on what, with what options.
+    """Returns the first lines of a run: environment, backend, device and options.
 
     Args:
         info: `RunInfo`.
         width: Int. Columns that a line may take.
 
     Returns:
-        List of ASCII-only lines, as long as what `info` holds is.
+        List of lines, ASCII only if `info` is.
     """
     versions = dict(info.versions)
     name = " ".join(["keras_dqn", versions.pop("keras_dqn", "")]).strip()
@@ -105,9 +105,9 @@ _SCORES = {
 
 
 def _options(options):
-    said_before = ("env_id", "num_envs", "seed")
+    shown_before = ("env_id", "num_envs", "seed")
     return [
-        f"{key}={value}" for key, value in options.items() if key not in said_before
+        f"{key}={value}" for key, value in options.items() if key not in shown_before
     ]
 
 

@@ -215,10 +215,7 @@ class Replay:
             shape = (checks.integer("batches", batches, minimum=1), *shape)
         beta = checks.probability("beta", beta)
         if not isinstance(rng, np.random.Generator):
-            raise ValueError(
-                "`rng` must be a `numpy.random.Generator`. "
-                f"Received: rng of type {type(rng).__name__}"
-            )
+            raise checks.ArgumentError("rng", "a `numpy.random.Generator`", rng)
         first, stop = store.complete()
         if first == stop:
             raise ValueError(
