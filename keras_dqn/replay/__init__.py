@@ -1,6 +1,6 @@
 """Replay: stores transitions and samples minibatches of them. Needs only NumPy.
 
-- `base.py`: `Replay`, what all replays have in common; `sample` is here.
+- `base.py`: `Replay`, what all replays have in common, such as `sample`.
 - `prioritized.py`, `uniform.py`: the probability of each transition.
 - `storage.py`: what a transition is; n-step returns.
 - `frames.py`: stores each frame once and rebuilds stacks; `final_frames.py`: the last
@@ -11,8 +11,8 @@
 """
 
 from keras_dqn.replay.base import Replay
-from keras_dqn.replay.base import Sample
 from keras_dqn.replay.prioritized import PrioritizedReplay
+from keras_dqn.replay.sample import Sample
 from keras_dqn.replay.segment_tree import MinTree
 from keras_dqn.replay.segment_tree import SumTree
 from keras_dqn.replay.uniform import UniformReplay

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -16,27 +15,9 @@ from keras_dqn import checks
 from keras_dqn.replay import mirror
 from keras_dqn.replay.checks import check_capacity
 from keras_dqn.replay.checks import checked_spec
+from keras_dqn.replay.sample import Sample
 from keras_dqn.replay.storage import TransitionStore
 from keras_dqn.system import memory
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """A minibatch of transitions.
-
-    Attributes:
-        batch: Dictionary of arrays; `n` is `(batch_size,)`, or
-            `(batches, batch_size)`. `observations` and `next_observations`,
-            `(*n, *stored_shape)`, of the replay's dtype. They may share memory: do
-            not write to them. With `frames="numbers"` they are int32 row numbers in
-            the attached copy of the frames: `(*n, frame_stack)`, or `n` without
-            stacks. `actions`: int32, shape `n`. `rewards`, `discounts` and
-            `weights`: float32, shape `n`.
-        ids: int64, shape `n`. The argument of `update_priorities`.
-    """
-
-    batch: dict[str, np.ndarray]
-    ids: np.ndarray
 
 
 class Replay:
