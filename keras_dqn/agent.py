@@ -73,6 +73,7 @@ class DQNAgent:
         self._compiled: dict[str, Any] | None = None
         self._learner: Learner | None = None
         self._envs: VectorEnvs | None = None
+        self._training_envs: VectorEnvs | None = None  # while `fit` runs
         self._fits = 0
 
     @property
@@ -132,7 +133,7 @@ class DQNAgent:
                 environments, or the replay's capacity does not.
             MemoryError: If the replay does not fit into memory.
         """
-        check_envs(envs)
+        check_envs(envs, self._training_envs)
         if self._compiled is None:
             raise RuntimeError("Call `compile` before `build` or `fit`.")
         check_fits(self._network, envs)
@@ -192,7 +193,7 @@ class DQNAgent:
         checks.instance("state", state, run_state.RunState, "None")
         if env_steps is not None:
             changes["env_steps"] = env_steps
-        check_envs(envs)
+        check_envs(envs, self._training_envs)
         checks.instance("settings", settings, Settings, "keras_dqn.Settings(...)")
         settings = presets.of_fit(envs, self.replay, settings, changes)
         self.build(envs)
@@ -290,6 +291,7 @@ class DQNAgent:
         progress = warning = None
         records = training.run(self._learner, self.replay, envs, settings, state)
         is_whole = True
+        self._training_envs = envs
         try:
             for progress in records:
                 monitors.write(progress)
@@ -306,6 +308,7 @@ class DQNAgent:
             raise
         finally:
             records.close()
+            self._training_envs = None
             if is_whole:
                 self._learner.sync_variables()
         if not requests.stop:
@@ -324,7 +327,7 @@ class DQNAgent:
             self._learner.attach_frames(self.replay.attach_frames(DeviceFrames))
 
     def _evaluate(self, envs, episodes, epsilon, seed, stop):
-        check_envs(envs)
+        check_envs(envs, self._training_envs)
         check_fits(self._network, envs)
         self._build_learner(envs)
         return evaluation.evaluate(

@@ -25,7 +25,7 @@ def refuses(call, *words, error=TypeError):
         call()
 
 
-@pytest.mark.parametrize("method", ["fit", "build", "settings_for"])
+@pytest.mark.parametrize("method", ["fit", "build"])
 @pytest.mark.parametrize(
     ("make", "instead"),
     [
@@ -208,3 +208,27 @@ def test_no_evaluation_has_such_a_number_of_environments(num_envs):
 def test_what_no_evaluation_can_be_made_of(make, instead):
     env = make()
     refuses(lambda: make_agent().evaluate(env), "`env` must be", instead, "Received")
+
+
+@pytest.mark.parametrize("method", ["evaluate", "fit"])
+def test_the_environments_of_a_running_fit(method):
+    """Their games would be broken off in the middle of the training."""
+    options = dict(env_steps=24, learning_starts_env_steps=16, monitors=None)
+    options |= dict(updates_per_iteration=1, batch_size=4)
+    seen = []
+
+    def meddle(agent, progress):
+        refuses(
+            lambda: getattr(agent, method)(envs),
+            "`fit`",
+            "Received: envs=",
+            error=ValueError,
+        )
+        seen.append(progress.env_steps)
+
+    with keras_dqn.make_envs(EchoEnv) as envs:
+        agent = make_agent(replay=keras_dqn.UniformReplay(64))
+        agent.fit(envs, callbacks=[meddle], **options)
+        assert len(seen) > 1  # the training went on
+        assert agent.evaluate(envs, episodes=1).lengths.tolist() == [16]
+        agent.fit(envs, **options)

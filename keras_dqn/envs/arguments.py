@@ -8,16 +8,23 @@ from keras_dqn import checks
 from keras_dqn.envs.base import VectorEnvs
 
 
-def check_envs(envs: object) -> None:
-    """Refuses what are no open `VectorEnvs`.
+def check_envs(envs: object, in_use: VectorEnvs | None = None) -> None:
+    """Refuses what are no open `VectorEnvs`, or are `in_use`.
 
     Raises:
         TypeError: If they are something else.
+        ValueError: If they are in use.
         RuntimeError: If they are closed.
     """
     if not isinstance(envs, VectorEnvs):
         instead = f"keras_dqn.make_envs({_arguments(envs)})"
         raise checks.wrong_kind("envs", "what `make_envs` returns", envs, instead)
+    if envs is in_use:
+        raise ValueError(
+            "`envs` must not be those that `fit` is training in. An evaluation makes "
+            "others if it is given none, or an id or a constructor. Received: "
+            f"envs={envs!r}"
+        )
     envs.check_open()
 
 
