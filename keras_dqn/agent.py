@@ -188,13 +188,13 @@ class DQNAgent:
             SettingsError: If a setting is unknown, out of range, or belongs to
                 the environments, the replay or the optimizer.
         """
+        check_envs(envs, self._training_envs)
+        checks.instance("settings", settings, Settings, "keras_dqn.Settings(...)")
         check_monitors(monitors)
         check_callbacks(callbacks)
         checks.instance("state", state, run_state.RunState, "None")
         if env_steps is not None:
             changes["env_steps"] = env_steps
-        check_envs(envs, self._training_envs)
-        checks.instance("settings", settings, Settings, "keras_dqn.Settings(...)")
         settings = presets.of_fit(envs, self.replay, settings, changes)
         self.build(envs)
         self._place_frames(settings.replay_device)

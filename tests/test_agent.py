@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import keras_dqn
+from keras_dqn import presets
 from keras_dqn.agent import check_fits
 from keras_dqn.config import SettingsError
 from keras_dqn.monitor import PlainConsole
@@ -235,8 +236,8 @@ def test_a_replay_of_prioritized_transitions_holds_the_td_errors_of_the_run():
 def test_settings_are_filled_in_from_the_objects():
     replay = keras_dqn.PrioritizedReplay(256, alpha=0.5, gamma=0.9, n_steps=3)
     with keras_dqn.make_envs(Echo, num_envs=2) as envs:
-        agent = make_agent(envs, replay=replay)
-        settings = agent.settings_for(envs, env_steps=1_000, batch_size=8)
+        changes = {"env_steps": 1_000, "batch_size": 8}
+        settings = presets.of_fit(envs, replay, None, changes)
     assert settings.num_envs == 2
     assert settings.replay_capacity == 256
     assert (settings.alpha, settings.gamma, settings.n_steps) == (0.5, 0.9, 3)
