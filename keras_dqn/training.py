@@ -15,17 +15,33 @@ Reference:
     - [Schaul et al., 2016](https://arxiv.org/abs/1511.05952), algorithm 1.
 """
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from keras_dqn.exploration import epsilon_greedy
 from keras_dqn.progress import Progress
 
+if TYPE_CHECKING:
+    from keras_dqn.config import Settings
+    from keras_dqn.envs.base import VectorEnvs
+    from keras_dqn.envs.step import Episode
+    from keras_dqn.replay.base import Replay
+    from keras_dqn.run_state import RunState
+
+
 _FRAMES = {"host": "stacks", "accelerator": "numbers"}  # by `replay_device`
 
 
-def run(learner, replay, envs, settings, state):
+def run(
+    learner: Any, replay: Replay, envs: VectorEnvs, settings: Settings, state: RunState
+) -> Generator[Progress, None, None]:
     """Trains until `settings.env_steps`, yielding once per iteration.
 
     The emulators are sent their next actions before the gradient steps and are
@@ -91,17 +107,23 @@ class Actor:
         reward_abs_max: Float, the largest |training reward| so far.
     """
 
-    def __init__(self, q_values, envs, replay, rng):
+    def __init__(
+        self,
+        q_values: Callable[[np.ndarray], np.ndarray],
+        envs: VectorEnvs,
+        replay: Any,
+        rng: np.random.Generator,
+    ) -> None:
         self._q_values, self._envs, self._replay = q_values, envs, replay
         self._rng = rng
         self._actions = None  # sent, and not answered yet
         self.reward_abs_max = 0.0
 
     @property
-    def is_playing(self):
+    def is_playing(self) -> bool:
         return self._actions is not None
 
-    def restart(self, seed, epsilon):
+    def restart(self, seed: int, epsilon: float) -> None:
         """Cuts all games, starts new ones and sends their first actions.
 
         Args:
@@ -112,14 +134,14 @@ class Actor:
         self._replay.start(observations)
         self._send(observations, epsilon)
 
-    def collect(self, vector_steps, epsilon):
+    def collect(self, vector_steps: int, epsilon: float) -> list[Episode]:
         """Plays and stores; returns the `Episode`s that ended.
 
         Args:
             vector_steps: Integer, steps of every environment.
             epsilon: Float from 0 to 1, probability of a random action.
         """
-        episodes = []
+        episodes: list[Episode] = []
         for _ in range(vector_steps):
             step = self._envs.recv()
             self._replay.add(self._actions, step)
@@ -135,7 +157,9 @@ class Actor:
         self._envs.send(self._actions)
 
 
-def learn(learner, replay, settings, beta, state):
+def learn(
+    learner: Any, replay: Replay, settings: Settings, beta: float, state: RunState
+) -> list[Any]:
     """The half of the loop that learns: an iteration's gradient steps.
 
     Args:
@@ -166,7 +190,7 @@ def learn(learner, replay, settings, beta, state):
     return found
 
 
-def is_checkpoint_due(settings, state):
+def is_checkpoint_due(settings: Settings, state: RunState) -> bool:
     """Whether the games are started anew before the next iteration."""
     return state.iteration % settings.checkpoint_interval_iterations == 0
 

@@ -4,8 +4,16 @@ A backup turns the Q-values of the next states into a policy: the probabilities 
 the next actions. What the actions are worth is always the target network's.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from typing import Self
+
 import keras
 from keras import ops
+
+from keras_dqn.backend.interface import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_dqn")
@@ -16,7 +24,9 @@ class Greedy:
         - [Mnih et al., 2015](https://doi.org/10.1038/nature14236), algorithm 1.
     """
 
-    def policy(self, next_q_target, next_q_online):
+    def policy(
+        self, next_q_target: Callable[[], Tensor], next_q_online: Callable[[], Tensor]
+    ) -> Tensor:
         """Returns the probabilities of the next actions, float32 `(batch, actions)`.
 
         Args:
@@ -27,11 +37,11 @@ class Greedy:
         """
         return _best(next_q_target())
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls()
 
 
@@ -44,7 +54,9 @@ class Double(Greedy):
           "Double Q-learning".
     """
 
-    def policy(self, next_q_target, next_q_online):
+    def policy(
+        self, next_q_target: Callable[[], Tensor], next_q_online: Callable[[], Tensor]
+    ) -> Tensor:
         """See `Greedy.policy`."""
         return _best(next_q_online())
 
@@ -58,7 +70,7 @@ def _best(q_values):
 BACKUPS = {"greedy": Greedy, "double": Double}
 
 
-def made(backup):
+def made(backup: Any) -> Any:
     """Returns the backup object that a name stands for."""
     if isinstance(backup, str) and backup in BACKUPS:
         return BACKUPS[backup]()

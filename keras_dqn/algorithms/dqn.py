@@ -23,7 +23,11 @@ model.fit(dataset_of_batches)
 ```
 """
 
+from __future__ import annotations
+
+from typing import Any
 from typing import NamedTuple
+from typing import Self
 
 import keras
 from keras import ops
@@ -35,6 +39,9 @@ from keras_dqn.algorithms.shapes import check_vectors
 from keras_dqn.backend import TrainStep
 from keras_dqn.backend import Update
 from keras_dqn.backend import frames_last
+from keras_dqn.backend.interface import Batch
+from keras_dqn.backend.interface import Forward
+from keras_dqn.backend.interface import Tensor
 from keras_dqn.models.checking import check_network
 from keras_dqn.models.copying import copy_network
 
@@ -48,7 +55,7 @@ BATCH_KEYS = (
 )
 
 
-def huber(errors, delta=1.0):
+def huber(errors: Tensor, delta: float = 1.0) -> Tensor:
     """Returns the Huber function of each error: a parabola with straight arms.
 
     ```
@@ -71,7 +78,7 @@ def huber(errors, delta=1.0):
     )
 
 
-def weighted_mean(losses, weights):
+def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
     """Returns the mean of `weight * loss` over the batch, a float32 scalar.
 
     It divides by the batch size, not by the sum of the weights.
@@ -101,10 +108,10 @@ class Losses(NamedTuple):
         q_values: Q(s, a), the mean of the prediction.
     """
 
-    losses: object
-    priorities: object
-    td_errors: object
-    q_values: object
+    losses: Tensor
+    priorities: Tensor
+    td_errors: Tensor
+    q_values: Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_dqn")
@@ -118,16 +125,16 @@ class Scalar:
         ValueError: If `huber_delta` is not a positive number.
     """
 
-    def __init__(self, huber_delta=1.0):
+    def __init__(self, huber_delta: float = 1.0) -> None:
         self.huber_delta = checks.number("huber_delta", huber_delta, above=0.0)
 
-    def mean(self, outputs):
+    def mean(self, outputs: Tensor) -> Tensor:
         """Returns the Q-values of outputs, float32 `(batch, actions)`."""
         outputs = ops.cast(ops.convert_to_tensor(outputs), "float32")
         check_matrices(q_values=outputs)
         return outputs
 
-    def at(self, outputs, actions):
+    def at(self, outputs: Tensor, actions: Tensor) -> Tensor:
         """Returns the prediction for the given actions, Q(s, a).
 
         A one-hot sum, not a gather: the gradient of a gather is a scatter-add,
@@ -149,7 +156,9 @@ class Scalar:
         selected = ops.one_hot(actions, q_values.shape[-1], dtype="float32")
         return ops.sum(q_values * selected, axis=-1)
 
-    def targets(self, rewards, discounts, next_outputs, policy):
+    def targets(
+        self, rewards: Tensor, discounts: Tensor, next_outputs: Tensor, policy: Tensor
+    ) -> Tensor:
         """Returns what each Q(s, a) should have been.
 
         Args:
@@ -186,7 +195,7 @@ class Scalar:
         next_values = ops.sum(next_q_values * policy, axis=-1)
         return ops.stop_gradient(rewards + discounts * next_values)
 
-    def losses(self, predicted, targets):
+    def losses(self, predicted: Tensor, targets: Tensor) -> Losses:
         """Returns the `Losses` of predictions.
 
         Args:
@@ -207,11 +216,11 @@ class Scalar:
         losses = huber(td_errors, self.huber_delta)
         return Losses(losses, ops.abs(td_errors), td_errors, predicted)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"huber_delta": self.huber_delta}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
 
@@ -265,15 +274,15 @@ class DQN(TrainStep):
 
     def __init__(
         self,
-        network,
+        network: keras.Model,
         *,
-        distribution=None,
-        backup="double",
-        target_sync_updates=None,
-        stack_first=False,
-        name="dqn",
-        **kwargs,
-    ):
+        distribution: Any = None,
+        backup: Any = "double",
+        target_sync_updates: int | None = None,
+        stack_first: bool = False,
+        name: str = "dqn",
+        **kwargs: Any,
+    ) -> None:
         check_network(network)
         if target_sync_updates is not None:
             checks.integer("target_sync_updates", target_sync_updates, minimum=1)
@@ -292,28 +301,28 @@ class DQN(TrainStep):
         self.built = True
 
     @property
-    def num_actions(self):
+    def num_actions(self) -> int:
         """Number of actions that the network has outputs for."""
         return self.network.output_shape[-1]
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[Any]:
         return [self.loss_metric, self.td_error_metric, self.q_metric]
 
-    def call(self, observations, training=False):
+    def call(self, observations: Tensor, training: bool = False) -> Tensor:
         """Returns the online network's Q-values, float32 `(batch, actions)`."""
         observations = self.to_network_layout(observations)
         return self.to_q_values(self.network(observations, training=training))
 
-    def to_q_values(self, outputs):
+    def to_q_values(self, outputs: Tensor) -> Tensor:
         """See `backend.interface.Algorithm`."""
         return self.distribution.mean(outputs)
 
-    def to_network_layout(self, observations):
+    def to_network_layout(self, observations: Tensor) -> Tensor:
         """Turns `(batch, frames, ...)` into `(batch, ..., frames)` if need be."""
         return frames_last(observations) if self.stack_first else observations
 
-    def targets_of(self, batch, online, target):
+    def targets_of(self, batch: Batch, online: Forward, target: Forward) -> Tensor:
         """See `backend.interface.Algorithm`."""
         next_observations = self.to_network_layout(batch["next_observations"])
         next_outputs = target(next_observations)
@@ -326,7 +335,7 @@ class DQN(TrainStep):
             batch["rewards"], batch["discounts"], next_outputs, policy
         )
 
-    def loss_of(self, batch, online, targets):
+    def loss_of(self, batch: Batch, online: Forward, targets: Tensor) -> Update:
         """See `backend.interface.Algorithm`."""
         outputs = online(self.to_network_layout(batch["observations"]))
         predicted = self.distribution.at(outputs, batch["actions"])
@@ -334,7 +343,7 @@ class DQN(TrainStep):
         loss = weighted_mean(found.losses, batch["weights"])
         return Update(loss, found.priorities, found.td_errors, found.q_values)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
@@ -346,7 +355,7 @@ class DQN(TrainStep):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         made = {
             name: keras.saving.deserialize_keras_object(config[name])
             for name in ("network", "distribution", "backup")

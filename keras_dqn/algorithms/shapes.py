@@ -1,7 +1,9 @@
 """Shape checks of the maths: a wrong shape would broadcast and train on nonsense."""
 
+from keras_dqn.backend.interface import Tensor
 
-def check_vectors(batch_size, **vectors):
+
+def check_vectors(batch_size: int | None, **vectors: Tensor) -> None:
     """Raises `ValueError` unless each tensor has the shape `(batch_size,)`."""
     for name, value in vectors.items():
         if len(value.shape) != 1 or not _may_equal(value.shape[0], batch_size):
@@ -11,7 +13,7 @@ def check_vectors(batch_size, **vectors):
             )
 
 
-def check_matrices(**matrices):
+def check_matrices(**matrices: Tensor) -> None:
     """Raises `ValueError` unless all tensors have one shape `(batch, actions)`."""
     first = next(iter(matrices.values()))
     for name, value in matrices.items():

@@ -1,15 +1,30 @@
 """What the three learners share: the contract, the checks and the state."""
 
+from __future__ import annotations
+
 import collections
 import weakref
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 from keras.backend import standardize_dtype
 
+from keras_dqn.backend.interface import Batch
+from keras_dqn.backend.interface import Forward
+from keras_dqn.backend.interface import Tensor
 from keras_dqn.backend.interface import Update
 from keras_dqn.models.checking import leaf_layers
 from keras_dqn.system import memory
+
+if TYPE_CHECKING:
+    from keras_dqn.backend.frames import BaseDeviceFrames
+
 
 # Optimizers hold a slot for each variable of one network: whose they are.
 _NETWORKS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -28,15 +43,19 @@ class BaseQFunction:
         trace_counts: Counter, whose `q_values` counts the traces.
     """
 
+    # What each backend defines.
+    _build: Callable[[], None]
+    _q_values: Forward
+
     def __init__(
         self,
-        network,
-        to_q_values,
-        to_network_layout,
+        network: keras.Model,
+        to_q_values: Forward,
+        to_network_layout: Forward,
         *,
-        jit_compile="auto",
-        trace_counts=None,
-    ):
+        jit_compile: bool | str = "auto",
+        trace_counts: collections.Counter[str] | None = None,
+    ) -> None:
         self.network = network
         self.jit_compile = jit_compile
         self.trace_counts = (
@@ -46,7 +65,7 @@ class BaseQFunction:
         self._to_network_layout = to_network_layout
         self._build()
 
-    def __call__(self, observations):
+    def __call__(self, observations: np.ndarray) -> np.ndarray:
         """Returns Q-values without a gradient, `training=False`.
 
         Args:
@@ -100,7 +119,15 @@ class BaseLearner:
             belongs to another network.
     """
 
-    def __init__(self, model, *, jit_compile="auto"):
+    # What each backend defines.
+    update: Callable[[Batch], Update]
+    update_many: Callable[[Batch], Update]
+    q_values: Callable[[np.ndarray], np.ndarray]
+    sync_target: Callable[[], None]
+    sync_variables: Callable[[], None]
+    pull_variables: Callable[[], None]
+
+    def __init__(self, model: Tensor, *, jit_compile: bool | str = "auto") -> None:
         if jit_compile not in ("auto", True, False):
             raise ValueError(
                 "`jit_compile` must be 'auto', True or False. "
@@ -125,11 +152,11 @@ class BaseLearner:
         self.optimizer = model.optimizer
         _take_optimizer(self.optimizer, self.network)
         self._layers = tuple(leaf_layers(self.network))
-        self.trace_counts = collections.Counter()
-        self.frames = None
+        self.trace_counts: collections.Counter[str] = collections.Counter()
+        self.frames: BaseDeviceFrames | None = None
         self._build()
 
-    def attach_frames(self, frames):
+    def attach_frames(self, frames: BaseDeviceFrames | None) -> None:
         """Lets batches name the frames of their observations instead of holding them.
 
         From then on `observations` and `next_observations` of a batch are integer
@@ -169,7 +196,7 @@ class BaseLearner:
             _take_optimizer(self.optimizer, self.network)
             self._build()
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """Returns copies of all that an update changes, by name.
 
         Returns:
@@ -183,7 +210,7 @@ class BaseLearner:
             for name, variable in self._named_variables().items()
         }
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Takes over what `state_dict` returned, on this or another backend.
 
         Args:
@@ -222,13 +249,13 @@ class BaseLearner:
         self.optimizer.finalize_variable_values(self.network.trainable_variables)
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> float:
         """The optimizer's learning rate, a float. Set it between updates."""
         self.sync_variables()
         return float(ops.convert_to_numpy(self.optimizer.learning_rate))
 
     @learning_rate.setter
-    def learning_rate(self, value):
+    def learning_rate(self, value: float) -> None:
         self.sync_variables()
         self.optimizer.learning_rate = value
         self.pull_variables()
@@ -282,7 +309,12 @@ def _take_optimizer(optimizer, network):
     _NETWORKS[optimizer] = weakref.ref(network)
 
 
-def check_batch(batch, keys, num_actions, leading=("batch",)):
+def check_batch(
+    batch: Any,
+    keys: Sequence[str],
+    num_actions: int,
+    leading: Sequence[str] = ("batch",),
+) -> None:
     """Refuses a batch that would not train, or would train on nonsense.
 
     Args:

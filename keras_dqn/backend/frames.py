@@ -1,6 +1,15 @@
 """What the three `DeviceFrames` share: frames on the device, looked up by number."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
+
+from keras_dqn.backend.interface import Batch
+from keras_dqn.backend.interface import Tensor
 
 
 class BaseDeviceFrames:
@@ -17,7 +26,15 @@ class BaseDeviceFrames:
         dtype: The frames' dtype.
     """
 
-    def __init__(self, rows, frame_shape, dtype):
+    # What each backend defines.
+    gather: Callable[..., Tensor]
+    _zeros: Callable[..., Tensor]
+    _written: Callable[..., Tensor]
+    _joined: Callable[..., Tensor]
+
+    def __init__(
+        self, rows: int, frame_shape: Sequence[int], dtype: npt.DTypeLike
+    ) -> None:
         self._frame_shape = tuple(frame_shape)
         self._dtype = np.dtype(dtype).name
         self._ring = self._zeros(rows)
@@ -25,27 +42,27 @@ class BaseDeviceFrames:
         self._final_rows = 1
 
     @property
-    def tables(self):
+    def tables(self) -> tuple[Tensor, Tensor]:
         """What `gather` looks frames up in."""
         return self._ring, self._finals
 
-    def write(self, rows, frames):
+    def write(self, rows: np.ndarray, frames: np.ndarray) -> None:
         """Takes frames of the ring: int32 `(n,)`, and `(n, *frame_shape)`."""
         self._ring = self._written(self._ring, rows, np.ascontiguousarray(frames))
 
-    def write_final(self, row, frame):
+    def write_final(self, row: int, frame: np.ndarray) -> None:
         """Takes a final frame, `frame_shape`, into this row of the table."""
         rows, frames = np.array([row], np.int32), np.array(frame)[None]
         self._finals = self._written(self._finals, rows, frames)
 
-    def grow_finals(self, rows):
+    def grow_finals(self, rows: int) -> None:
         """Makes the table of final frames `rows` long; what is in it stays."""
         more = self._zeros(rows - self._final_rows)
         self._final_rows = rows
         self._finals = self._joined(self._finals, more)
 
     @classmethod
-    def look_up(cls, batch, tables):
+    def look_up(cls, batch: Batch, tables: Tensor) -> Batch:
         """Returns a batch with the frames that it names; as it is without `tables`."""
         if tables is None:
             return batch

@@ -1,11 +1,20 @@
 """What a backend and the algorithm ask of each other: all of it stands here."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
 from typing import NamedTuple
 from typing import Protocol
 
 import keras
 import numpy as np
 from keras import ops
+
+Tensor = Any  # of the framework that runs: the three have no type in common
+Batch = dict[str, Tensor]
+Forward = Callable[[Tensor], Tensor]  # from observations to a network's outputs
 
 
 class Update(NamedTuple):
@@ -21,10 +30,10 @@ class Update(NamedTuple):
         q_values: `(batch,)`: Q(s, a) as predicted.
     """
 
-    loss: np.ndarray
-    priorities: np.ndarray
-    td_errors: np.ndarray
-    q_values: np.ndarray
+    loss: np.ndarray | Tensor
+    priorities: np.ndarray | Tensor
+    td_errors: np.ndarray | Tensor
+    q_values: np.ndarray | Tensor
 
 
 class Algorithm(Protocol):
@@ -55,25 +64,27 @@ class Algorithm(Protocol):
     batch_keys: tuple[str, ...]
     num_actions: int
 
-    def targets_of(self, batch, online, target):
+    def targets_of(self, batch: Batch, online: Forward, target: Forward) -> Tensor:
         """Returns the targets of a batch, without a gradient: `(batch, ...)`."""
 
-    def loss_of(self, batch, online, targets):
+    def loss_of(self, batch: Batch, online: Forward, targets: Tensor) -> Update:
         """Returns the `Update` of a batch. It calls `online` once."""
 
-    def to_network_layout(self, observations):
+    def to_network_layout(self, observations: Tensor) -> Tensor:
         """Returns observations as the network takes them."""
 
-    def to_q_values(self, outputs):
+    def to_q_values(self, outputs: Tensor) -> Tensor:
         """Returns the Q-values of a network's outputs, `(batch, actions)`."""
 
 
-def with_layer_losses(loss, losses):
+def with_layer_losses(loss: Tensor, losses: Iterable[Tensor]) -> Tensor:
     """Returns the loss with those of the layers: regularizers and `add_loss`."""
     return sum((ops.cast(each, "float32") for each in losses), loss)
 
 
-def is_finite(optimizer, loss, sums_of_squares):
+def is_finite(
+    optimizer: keras.optimizers.Optimizer, loss: Tensor, sums_of_squares: list[Tensor]
+) -> Tensor:
     """Returns whether a step may be taken: a boolean scalar tensor.
 
     Under loss scaling (`mixed_float16`) gradients that are too large are no fault:

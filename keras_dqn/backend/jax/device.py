@@ -1,18 +1,22 @@
 """What is JAX's own: compiler options, frames on the device, names."""
 
+from __future__ import annotations
+
 import functools
 import os
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jaxlib
 
 from keras_dqn.backend.frames import BaseDeviceFrames
+from keras_dqn.backend.interface import Tensor
 
 
 @functools.cache
-def cpu_compiler_options():
+def cpu_compiler_options() -> dict[str, Any] | None:
     """Returns XLA's options for a CPU; none where this XLA does not know them.
 
     By default XLA hands single convolutions to YNNPACK, where they take up to twice
@@ -46,7 +50,7 @@ class DeviceFrames(BaseDeviceFrames):
         return jnp.concatenate([table, more])
 
     @staticmethod
-    def gather(tables, numbers):
+    def gather(tables: Tensor, numbers: Tensor) -> Tensor:
         """Returns the frames with these numbers, `(*numbers.shape, *frame_shape)`."""
         ring, finals = tables
         count = len(ring)
@@ -56,22 +60,22 @@ class DeviceFrames(BaseDeviceFrames):
         return jnp.where(is_final, final_frames, frames)
 
 
-def sum_of_squares(gradient):
+def sum_of_squares(gradient: Tensor) -> Tensor:
     """Returns the float32 sum of a gradient's squared elements."""
     return jnp.sum(jnp.square(gradient.astype("float32")))
 
 
-def frames_last(observations):
+def frames_last(observations: Tensor) -> Tensor:
     """Turns `(batch, frames, ...)` into `(batch, ..., frames)`."""
     return jnp.moveaxis(observations, 1, -1)
 
 
-def backend_versions():
+def backend_versions() -> dict[str, str]:
     """Returns the versions of the framework, by name."""
     return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
 
 
-def device_name():
+def device_name() -> str:
     """Returns the device that the learner computes on, in words."""
     device = jax.devices()[0]
     return "CPU" if device.platform == "cpu" else device.device_kind

@@ -5,9 +5,12 @@ step costs more than a small network's step. So a learner holds the raw arrays;
 `sync_variables()` copies them back into the Keras variables.
 """
 
+from __future__ import annotations
+
 import operator
 import weakref
 from functools import partial
+from typing import TYPE_CHECKING
 from typing import NamedTuple
 
 import jax
@@ -16,6 +19,8 @@ import keras
 import numpy as np
 
 from keras_dqn.backend.base import BaseLearner
+from keras_dqn.backend.interface import Batch
+from keras_dqn.backend.interface import Tensor
 from keras_dqn.backend.interface import is_finite
 from keras_dqn.backend.interface import with_layer_losses
 from keras_dqn.backend.jax.device import DeviceFrames
@@ -24,6 +29,9 @@ from keras_dqn.backend.jax.network import ForwardPass
 from keras_dqn.backend.jax.network import QFunction
 from keras_dqn.backend.jax.network import compiled
 from keras_dqn.backend.jax.network import merge
+
+if TYPE_CHECKING:
+    from keras_dqn.backend.interface import Update
 
 
 class State(NamedTuple):
@@ -43,7 +51,7 @@ class State(NamedTuple):
 class TrainStep(keras.Model):
     """`train_step` by JAX's contract: state and a batch in, logs and state out."""
 
-    def gradient_step(self, state, target, batch):
+    def gradient_step(self, state: Tensor, target: Tensor, batch: Batch) -> Tensor:
         """Moves the online network one step.
 
         Args:
@@ -88,7 +96,7 @@ class TrainStep(keras.Model):
         # A branch would wait for the device.
         return jax.tree.map(partial(jnp.where, may_move), after(), before)
 
-    def train_step(self, state, batch):
+    def train_step(self, state: Tensor, batch: Batch) -> Tensor:
         """One gradient step of `fit`. Returns the logs and the new state."""
         trainable, non_trainable, slots, metrics = state
         non_trainable, target = self._split(non_trainable)
@@ -108,7 +116,7 @@ class TrainStep(keras.Model):
             metrics,
         )
 
-    def test_step(self, state, batch):
+    def test_step(self, state: Tensor, batch: Batch) -> Tensor:
         """The loss on a batch, without a gradient step. Returns logs and state."""
         trainable, non_trainable, metrics = state
         online_state, target = self._split(non_trainable)
@@ -121,7 +129,7 @@ class TrainStep(keras.Model):
         logs, metrics = self._logs(metrics, found)
         return logs, (trainable, non_trainable, metrics)
 
-    def sync_target(self):
+    def sync_target(self) -> None:
         """Makes the target network equal to the online one, by copy."""
         pairs = zip(self.target_network.variables, self.network.variables, strict=True)
         for target, online in pairs:
@@ -157,6 +165,8 @@ class TrainStep(keras.Model):
 
 class Learner(BaseLearner):
     __doc__ = BaseLearner.__doc__
+    _state: Tensor
+    _target: Tensor
     q_function = QFunction
 
     def _compile(self):
@@ -171,7 +181,7 @@ class Learner(BaseLearner):
         )
         self.pull_variables()
 
-    def update(self, batch):
+    def update(self, batch: dict[str, np.ndarray]) -> Update:
         """See `BaseLearner`."""
         self._check(batch)
         self._take_written()
@@ -181,7 +191,7 @@ class Learner(BaseLearner):
         self._is_ahead = True
         return self._to_update(*outputs)
 
-    def update_many(self, batches):
+    def update_many(self, batches: dict[str, np.ndarray]) -> Update:
         """See `BaseLearner`."""
         self._check(batches, leading=("minibatches", "batch"))
         self._take_written()
@@ -200,7 +210,7 @@ class Learner(BaseLearner):
             steps.append(outputs)
         return self._to_update(*jax.tree.map(lambda *x: jnp.stack(x), *steps))
 
-    def q_values(self, observations):
+    def q_values(self, observations: np.ndarray) -> np.ndarray:
         """See `BaseQFunction.__call__`."""
         self._take_written()
         q_values = self._q_function.compiled(
@@ -208,7 +218,7 @@ class Learner(BaseLearner):
         )
         return np.asarray(q_values, "float32")
 
-    def sync_target(self):
+    def sync_target(self) -> None:
         """Makes the target network equal to the online one, by copy."""
         self._take_written()
         state = self._state
@@ -216,7 +226,7 @@ class Learner(BaseLearner):
         self._target = _copies(online)
         self._is_ahead = True
 
-    def sync_variables(self):
+    def sync_variables(self) -> None:
         """Copies the state into the Keras variables."""
         if _holder(self.network) is not self:
             return  # another learner of this network has been here since
@@ -227,7 +237,7 @@ class Learner(BaseLearner):
             variable.assign(value)
         self._look()
 
-    def pull_variables(self):
+    def pull_variables(self) -> None:
         """Takes copies of the Keras variables' values over as the state.
 
         Copies, because an update donates its state: an array that a Keras

@@ -1,6 +1,12 @@
 """A network on JAX as pure functions of the values of its variables."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import jax
+import keras
 
 from keras_dqn.backend.base import BaseQFunction
 from keras_dqn.backend.jax.device import cpu_compiler_options
@@ -14,12 +20,19 @@ class ForwardPass:
         losses: The layers' own losses in it.
     """
 
-    def __init__(self, network, trainable, non_trainable, training=False):
+    def __init__(
+        self,
+        network: keras.Model,
+        trainable: Any,
+        non_trainable: Any,
+        training: bool = False,
+    ) -> None:
         self._network, self._trainable = network, trainable
         self._training = training
-        self.non_trainable, self.losses = non_trainable, []
+        self.non_trainable = non_trainable
+        self.losses: list[Any] = []
 
-    def __call__(self, observations):
+    def __call__(self, observations: Any) -> Any:
         outputs, non_trainable, self.losses = self._network.stateless_call(
             self._trainable,
             self.non_trainable,
@@ -53,7 +66,7 @@ class QFunction(BaseQFunction):
         )
 
 
-def merge(network, trainable, frozen):
+def merge(network: keras.Model, trainable: Any, frozen: Any) -> Any:
     """Returns both lists as one, in the order of `network.variables`."""
     variables = [*network.trainable_variables, *network.non_trainable_variables]
     pairs = zip(variables, [*trainable, *frozen], strict=True)
@@ -61,7 +74,9 @@ def merge(network, trainable, frozen):
     return [values[id(variable)] for variable in network.variables]
 
 
-def compiled(function, jit_compile, **arguments):
+def compiled(
+    function: Callable[..., Any], jit_compile: bool | str, **arguments: Any
+) -> Callable[..., Any]:
     """Returns the function compiled, unless `jit_compile` is false."""
     if jit_compile is False:
         return function

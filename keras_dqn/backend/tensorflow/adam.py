@@ -1,5 +1,9 @@
 """Keras's Adam in TensorFlow's own kernels."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -15,8 +19,11 @@ class FusedAdam:
     """
 
     @classmethod
-    def like(cls, optimizer, variables):
+    def like(
+        cls, optimizer: keras.optimizers.Optimizer, variables: Any
+    ) -> FusedAdam | None:
         """Returns one that does what `optimizer` does, or `None`."""
+        off: tuple[str, ...]
         off = ("amsgrad", "weight_decay", "use_ema", "clipvalue", "global_clipnorm")
         off += ("gradient_accumulation_steps", "loss_scale_factor")
         if type(optimizer) is not keras.optimizers.Adam or any(
@@ -35,11 +42,11 @@ class FusedAdam:
             return None  # Keras has it elsewhere, or does not know the variable
         return cls(optimizer, slots)
 
-    def __init__(self, optimizer, slots):
+    def __init__(self, optimizer: keras.optimizers.Optimizer, slots: Any) -> None:
         self._optimizer = optimizer
         self._slots = slots
 
-    def clipped(self, gradients):
+    def clipped(self, gradients: Any) -> Any:
         """Returns the gradients, each no longer than the optimizer's `clipnorm`."""
         longest = self._optimizer.clipnorm
         if not longest or longest <= 0:
@@ -57,7 +64,7 @@ class FusedAdam:
         is_long = tf.reduce_any(tf.stack(norms) > longest)
         return tf.cond(is_long, scaled, lambda: list(gradients))
 
-    def apply(self, gradients, variables):
+    def apply(self, gradients: Any, variables: Any) -> None:
         """As `keras.optimizers.Adam.apply`, for gradients that are `clipped`."""
         adam = self._optimizer
         step = tf.cast(adam.iterations.value + 1, tf.float32)

@@ -1,8 +1,12 @@
 """What is TensorFlow's own: layouts, frames on the device, names."""
 
+from __future__ import annotations
+
 import tensorflow as tf
 
 from keras_dqn.backend.frames import BaseDeviceFrames
+from keras_dqn.backend.interface import Batch
+from keras_dqn.backend.interface import Tensor
 
 
 class DeviceFrames(BaseDeviceFrames):
@@ -25,7 +29,7 @@ class DeviceFrames(BaseDeviceFrames):
         return table.assign(tf.concat([table, more], axis=0))
 
     @staticmethod
-    def gather(tables, numbers):
+    def gather(tables: Tensor, numbers: Tensor) -> Tensor:
         """Returns the frames with these numbers, `(*numbers.shape, *frame_shape)`."""
         ring, finals = tables
         numbers = tf.convert_to_tensor(numbers)
@@ -36,29 +40,29 @@ class DeviceFrames(BaseDeviceFrames):
         return tf.where(tf.reshape(numbers >= count, shape), final_frames, frames)
 
 
-def to_tensors(batch):
+def to_tensors(batch: Batch) -> Batch:
     """Returns a batch of NumPy arrays as tensors."""
     return {key: tf.convert_to_tensor(value) for key, value in batch.items()}
 
 
-def sum_of_squares(gradient):
+def sum_of_squares(gradient: Tensor) -> Tensor:
     """Returns the float32 sum of a gradient's squared elements."""
     return 2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32))  # stores no squares
 
 
 @tf.function(autograph=False, jit_compile=True)
-def frames_last(observations):
+def frames_last(observations: Tensor) -> Tensor:
     """Turns `(batch, frames, ...)` into `(batch, ..., frames)`."""
     # XLA's transpose of bytes takes a third of the time of TensorFlow's own.
     return tf.transpose(observations, [0, *range(2, observations.shape.rank), 1])
 
 
-def backend_versions():
+def backend_versions() -> dict[str, str]:
     """Returns the versions of the framework, by name."""
     return {"tensorflow": tf.__version__}
 
 
-def device_name():
+def device_name() -> str:
     """Returns the device that the learner computes on, in words."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:

@@ -1,11 +1,16 @@
 """The gradient step on TensorFlow: a gradient tape, variables in place."""
 
+from __future__ import annotations
+
 from functools import partial
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_dqn.backend.base import BaseLearner
+from keras_dqn.backend.interface import Batch
+from keras_dqn.backend.interface import Tensor
 from keras_dqn.backend.interface import Update
 from keras_dqn.backend.interface import is_finite
 from keras_dqn.backend.interface import with_layer_losses
@@ -20,7 +25,7 @@ from keras_dqn.backend.tensorflow.network import compiled
 class TrainStep(keras.Model):
     """`train_step` by TensorFlow's contract: a batch in, logs out."""
 
-    def gradient_step(self, batch):
+    def gradient_step(self, batch: Batch) -> Tensor:
         """Moves the online network one step.
 
         Returns:
@@ -75,7 +80,7 @@ class TrainStep(keras.Model):
 
         tf.cond(may_move, move, lambda: None)
 
-    def train_step(self, batch):
+    def train_step(self, batch: Batch) -> Tensor:
         """One gradient step of `fit`. Returns the logs."""
         found, _ = self.gradient_step(batch)
         if self.target_sync_updates is not None:
@@ -83,7 +88,7 @@ class TrainStep(keras.Model):
             tf.cond(is_due, self.sync_target, lambda: None)
         return self._logs(found)
 
-    def test_step(self, batch):
+    def test_step(self, batch: Batch) -> Tensor:
         """The loss on a batch, without a gradient step. Returns the logs."""
         online = partial(self.network, training=False)
         target = partial(self.target_network, training=False)
@@ -92,7 +97,7 @@ class TrainStep(keras.Model):
         loss = with_layer_losses(found.loss, self.network.losses)
         return self._logs(found._replace(loss=loss))
 
-    def sync_target(self):
+    def sync_target(self) -> None:
         """Makes the target network equal to the online one, by copy."""
         pairs = zip(self.target_network.variables, self.network.variables, strict=True)
         for target, online in pairs:
@@ -113,28 +118,28 @@ class Learner(BaseLearner):
         self._compiled_update = compiled(self._update_step, self.jit_compile)
         self._compiled_update_many = compiled(self._update_many_steps, self.jit_compile)
 
-    def update(self, batch):
+    def update(self, batch: dict[str, np.ndarray]) -> Update:
         """See `BaseLearner`."""
         self._check(batch)
         return self._to_update(*self._compiled_update(to_tensors(batch)))
 
-    def update_many(self, batches):
+    def update_many(self, batches: dict[str, np.ndarray]) -> Update:
         """See `BaseLearner`."""
         self._check(batches, leading=("minibatches", "batch"))
         return self._to_update(*self._compiled_update_many(to_tensors(batches)))
 
-    def q_values(self, observations):
+    def q_values(self, observations: np.ndarray) -> np.ndarray:
         """See `BaseQFunction.__call__`."""
         return self._q_function(observations)
 
-    def sync_target(self):
+    def sync_target(self) -> None:
         """Makes the target network equal to the online one, by copy."""
         self.model.sync_target()
 
-    def sync_variables(self):
+    def sync_variables(self) -> None:
         """Puts the state into the Keras variables. Here it never left them."""
 
-    def pull_variables(self):
+    def pull_variables(self) -> None:
         """Takes the Keras variables' values over. Here they are the state."""
 
     def _update_step(self, batch):

@@ -1,5 +1,10 @@
 """A network on TensorFlow, compiled for acting."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 from keras_dqn.backend.base import BaseQFunction
@@ -20,7 +25,9 @@ class QFunction(BaseQFunction):
         return self._to_q_values(self.network(observations, training=False))
 
 
-def compiled(function, jit_compile):
+def compiled(
+    function: Callable[..., Any], jit_compile: bool | str
+) -> Callable[..., Any]:
     """Returns the function as a graph; with XLA by default where there is a GPU."""
     # XLA's convolution gradients are slower than TensorFlow's own on a CPU.
     if jit_compile == "auto":

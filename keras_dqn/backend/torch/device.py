@@ -1,9 +1,13 @@
 """What is PyTorch's own: frames on the device, names."""
 
+from __future__ import annotations
+
 import torch
 from keras import ops
 
 from keras_dqn.backend.frames import BaseDeviceFrames
+from keras_dqn.backend.interface import Batch
+from keras_dqn.backend.interface import Tensor
 
 
 class DeviceFrames(BaseDeviceFrames):
@@ -22,7 +26,7 @@ class DeviceFrames(BaseDeviceFrames):
         return torch.cat([table, more])
 
     @staticmethod
-    def gather(tables, numbers):
+    def gather(tables: Tensor, numbers: Tensor) -> Tensor:
         """Returns the frames with these numbers, `(*numbers.shape, *frame_shape)`."""
         ring, finals = tables
         numbers = ops.convert_to_tensor(numbers).long()
@@ -34,27 +38,27 @@ class DeviceFrames(BaseDeviceFrames):
         return torch.where(is_final, final_frames, frames)
 
 
-def to_tensors(batch):
+def to_tensors(batch: Batch) -> Batch:
     """Returns a batch of NumPy arrays as tensors on the device."""
     return {key: ops.convert_to_tensor(value) for key, value in batch.items()}
 
 
-def sum_of_squares(gradient):
+def sum_of_squares(gradient: Tensor) -> Tensor:
     """Returns the float32 sum of a gradient's squared elements."""
     return torch.sum(torch.square(gradient.float()))
 
 
-def frames_last(observations):
+def frames_last(observations: Tensor) -> Tensor:
     """Turns `(batch, frames, ...)` into `(batch, ..., frames)`."""
     return torch.moveaxis(observations, 1, -1)
 
 
-def backend_versions():
+def backend_versions() -> dict[str, str]:
     """Returns the versions of the framework, by name."""
     return {"torch": torch.__version__}
 
 
-def device_name():
+def device_name() -> str:
     """Returns the device that the learner computes on, in words."""
     device = ops.convert_to_tensor(0.0).device
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

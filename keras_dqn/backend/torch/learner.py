@@ -5,12 +5,17 @@ Python, and the optimizer passes over the weights ten times. So a learner hands
 the whole step, optimizer included, to `torch.compile` as one graph.
 """
 
+from __future__ import annotations
+
 from functools import partial
 
 import keras
+import numpy as np
 import torch
 
 from keras_dqn.backend.base import BaseLearner
+from keras_dqn.backend.interface import Batch
+from keras_dqn.backend.interface import Tensor
 from keras_dqn.backend.interface import Update
 from keras_dqn.backend.interface import is_finite
 from keras_dqn.backend.interface import with_layer_losses
@@ -24,7 +29,7 @@ from keras_dqn.backend.torch.network import compiled
 class TrainStep(keras.Model):
     """`train_step` by PyTorch's contract: a batch in, logs out."""
 
-    def gradient_step(self, batch):
+    def gradient_step(self, batch: Batch) -> Tensor:
         """Moves the online network one step.
 
         Returns:
@@ -69,7 +74,7 @@ class TrainStep(keras.Model):
         for value, old in zip(changing, before, strict=True):
             value.copy_(torch.where(may_move, value, old))
 
-    def train_step(self, batch):
+    def train_step(self, batch: Batch) -> Tensor:
         """One gradient step of `fit`. Returns the logs."""
         found, _ = self.gradient_step(batch)
         if self.target_sync_updates is not None:
@@ -77,7 +82,7 @@ class TrainStep(keras.Model):
                 self.sync_target()
         return self._logs(found)
 
-    def test_step(self, batch):
+    def test_step(self, batch: Batch) -> Tensor:
         """The loss on a batch, without a gradient step. Returns the logs."""
         online = partial(self.network, training=False)
         target = partial(self.target_network, training=False)
@@ -87,7 +92,7 @@ class TrainStep(keras.Model):
             loss = with_layer_losses(found.loss, self.network.losses)
         return self._logs(found._replace(loss=loss))
 
-    def sync_target(self):
+    def sync_target(self) -> None:
         """Makes the target network equal to the online one, by copy."""
         pairs = zip(self.target_network.variables, self.network.variables, strict=True)
         with torch.no_grad():
@@ -126,14 +131,14 @@ class Learner(BaseLearner):
                     value = value.permute(3, 0, 1, 2).contiguous().permute(1, 2, 3, 0)
                 variable.value.data = value if value.ndim == 4 else value.contiguous()
 
-    def update(self, batch):
+    def update(self, batch: dict[str, np.ndarray]) -> Update:
         """See `BaseLearner`."""
         self._check(batch)
         return self._to_update(
             *self._compiled_update(to_tensors(batch), self._tables())
         )
 
-    def update_many(self, batches):
+    def update_many(self, batches: dict[str, np.ndarray]) -> Update:
         """See `BaseLearner`."""
         self._check(batches, leading=("minibatches", "batch"))
         batches, tables = to_tensors(batches), self._tables()
@@ -145,18 +150,18 @@ class Learner(BaseLearner):
         is_finite = torch.stack([finite for _, finite in steps])
         return self._to_update(map(torch.stack, found), is_finite)
 
-    def q_values(self, observations):
+    def q_values(self, observations: np.ndarray) -> np.ndarray:
         """See `BaseQFunction.__call__`."""
         return self._q_function(observations)
 
-    def sync_target(self):
+    def sync_target(self) -> None:
         """Makes the target network equal to the online one, by copy."""
         self.model.sync_target()
 
-    def sync_variables(self):
+    def sync_variables(self) -> None:
         """Puts the state into the Keras variables. Here it never left them."""
 
-    def pull_variables(self):
+    def pull_variables(self) -> None:
         """Takes the Keras variables' values over. Here they are the state."""
 
     def _update_step(self, batch, tables):

@@ -1,7 +1,12 @@
 """A network on PyTorch, compiled for acting, and how functions are compiled."""
 
+from __future__ import annotations
+
+import collections
 import types
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch._dynamo
@@ -31,7 +36,12 @@ class QFunction(BaseQFunction):
         return self._to_q_values(self.network(observations, training=False))
 
 
-def compiled(name, function, jit_compile, trace_counts):
+def compiled(
+    name: str,
+    function: Callable[..., Any],
+    jit_compile: bool | str,
+    trace_counts: collections.Counter[str],
+) -> Callable[..., Any]:
     """Returns the function compiled, unless `jit_compile` is false."""
     if jit_compile is False:
         return function
@@ -47,7 +57,13 @@ class Compiled:
     eagerly from then on, with a warning; with `jit_compile=True` the error is raised.
     """
 
-    def __init__(self, name, function, trace_counts, may_fall_back):
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        trace_counts: collections.Counter[str],
+        may_fall_back: bool,
+    ) -> None:
         self._name, self._function = name, function
         self._has_run = False
         self._may_fall_back = may_fall_back
@@ -72,7 +88,7 @@ class Compiled:
             options={"layout_optimization": False, "guard_filter_fn": keep_guards},
         )
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Any) -> Any:
         if self._compiled is None:
             return self._function(*arguments)
         if not self._may_fall_back:
