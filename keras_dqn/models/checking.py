@@ -1,13 +1,16 @@
 """What a network must be to be trained, and what makes no sense in one."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Iterator
 
 import keras
 
 BOUNDED = ("softmax", "sigmoid", "tanh", "relu", "softplus", "hard_sigmoid")
 
 
-def check_network(network):
+def check_network(network: object) -> None:
     """Refuses a network that cannot be trained here, saying why.
 
     Args:
@@ -70,7 +73,7 @@ def check_fits(network, envs):
         )
 
 
-def leaf_layers(layer):
+def leaf_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
     """Yields the layers in a model that have no layers themselves."""
     children = getattr(layer, "layers", None)
     if not children:
