@@ -196,6 +196,9 @@ class DQNAgent:
         if env_steps is not None:
             changes["env_steps"] = env_steps
         settings = presets.of_fit(envs, self.replay, settings, changes)
+        training.check_learning_starts(
+            settings, self.replay.size, 0 if state is None else state.iteration
+        )
         self.build(envs)
         self._place_frames(settings.replay_device)
         if not isinstance(monitors, Monitor):

@@ -362,10 +362,3 @@ def _rules(settings):
         f"`{name}` must be >= `n_steps` * `num_envs`, the steps until the replay "
         "has a whole transition",
     )
-    steps_taken = settings.iterations * each
-    hint = ", or `learning_starts_env_steps` must be given" if given is None else ""
-    yield (
-        starts <= steps_taken,
-        f"This run would never train: `{name}` must be <= {steps_taken}, the "
-        f"`env_steps` in whole iterations{hint}",
-    )

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_dqn.config import SettingsError
 from keras_dqn.exploration import epsilon_greedy
 from keras_dqn.progress import Progress
 
@@ -188,6 +189,33 @@ def learn(
         state.updates += at_once
         found.append(update)
     return found
+
+
+def check_learning_starts(
+    settings: Settings, stored: int = 0, iteration: int = 0
+) -> None:
+    """Refuses a run that would end before its first gradient step.
+
+    Args:
+        settings: `Settings`.
+        stored: Integer, transitions that the replay holds already.
+        iteration: Integer, the iteration that comes next.
+
+    Raises:
+        SettingsError: If the replay will never hold enough transitions.
+    """
+    steps = (settings.iterations - iteration) * settings.env_steps_per_iteration
+    if steps <= 0 or stored + steps >= settings.learning_starts:
+        return
+    is_given = settings.learning_starts_env_steps is not None
+    name = "learning_starts_env_steps" if is_given else "replay_capacity"
+    hint = "" if is_given else ", or `learning_starts_env_steps` must be given"
+    raise SettingsError(
+        f"This run would never train: `{name}` must be <= {stored + steps}, the agent "
+        f"steps that are left and the transitions in the replay{hint}. Received: "
+        f"{name}={settings.learning_starts}, env_steps={settings.env_steps}",
+        name,
+    )
 
 
 def is_checkpoint_due(settings: Settings, state: RunState) -> bool:

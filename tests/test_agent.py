@@ -103,6 +103,26 @@ def test_every_fit_has_its_own_chance_and_the_first_that_of_the_settings():
     assert given == other
 
 
+def test_a_second_fit_goes_on_with_what_the_replay_holds():
+    with keras_dqn.make_envs(Echo, num_envs=2) as envs:
+        agent = make_agent(envs, capacity=128)
+        agent.fit(envs, env_steps=160, monitors=None)
+        assert agent.replay.is_full
+        progress = agent.fit(envs, env_steps=64, monitors=None)
+        assert progress.updates == 64  # eight in each of eight iterations
+
+
+def test_a_fit_that_would_never_train_is_refused_before_anything_runs():
+    with keras_dqn.make_envs(Echo, num_envs=2) as envs:
+        agent = make_agent(envs, capacity=128)
+        with pytest.raises(ValueError, match="This run would never train"):
+            agent.fit(envs, env_steps=120, monitors=None)
+        assert agent.replay.size == 0
+        agent.fit(envs, env_steps=120, learning_starts_env_steps=96, monitors=None)
+        agent.fit(envs, env_steps=8, monitors=None)  # it is full now
+        assert agent.replay.is_full
+
+
 def test_a_seed_that_is_given_twice_repeats_the_games():
     first, second, other = games_of_fits(5, 5, 6)
     assert first == second != other

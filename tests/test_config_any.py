@@ -64,7 +64,7 @@ def check_settings_or_refusal(values):
     steps_taken = settings.iterations * each
     assert each == settings.num_envs * settings.vector_steps_per_iteration
     assert 0 <= settings.env_steps - steps_taken < each
-    assert settings.batch_size <= settings.learning_starts <= steps_taken
+    assert settings.batch_size <= settings.learning_starts
     assert settings.learning_starts <= settings.replay_capacity
     assert settings.replay_capacity % settings.num_envs == 0
     assert settings.target_sync_interval_iterations >= 1

@@ -5,6 +5,7 @@ import pytest
 
 from keras_dqn import presets
 from keras_dqn import training
+from keras_dqn.config import SettingsError
 from keras_dqn.envs import Episode
 from keras_dqn.run_state import EpisodeStatistics
 from keras_dqn.run_state import RunState
@@ -237,6 +238,51 @@ def test_only_a_strictly_better_episode_replaces_the_best_and_its_frame():
     np.testing.assert_array_equal(statistics.best_frame, frames[4])
     statistics.add(Episode(0, 4.0, 1, 0, False, frames[0]))
     np.testing.assert_array_equal(statistics.best_frame, frames[4])
+
+
+@pytest.mark.parametrize(
+    ("changes", "stored", "iteration", "words"),
+    [
+        ({"env_steps": 31}, 0, 0, "`replay_capacity` must be <= 28, the agent steps"),
+        ({"env_steps": 31}, 0, 0, "or `learning_starts_env_steps` must be given"),
+        ({"env_steps": 31}, 0, 0, "Received: replay_capacity=32, env_steps=31"),
+        (
+            {"env_steps": 23, "learning_starts_env_steps": 24},
+            *(0, 0, "`learning_starts_env_steps` must be <= 20, the agent steps"),
+        ),
+        ({"env_steps": 48}, 10, 7, "`replay_capacity` must be <= 30, the agent steps"),
+    ],
+)
+def test_a_run_that_would_end_before_it_trains_is_refused(
+    changes, stored, iteration, words
+):
+    settings = presets.breakout(**{**NEVER, **changes})
+    with pytest.raises(SettingsError, match=f"^This run would never train: .*{words}"):
+        training.check_learning_starts(settings, stored, iteration)
+
+
+@pytest.mark.parametrize(
+    ("changes", "stored", "iteration"),
+    [
+        ({"env_steps": 32}, 0, 0),
+        ({"env_steps": 24, "learning_starts_env_steps": 24}, 0, 0),
+        ({"env_steps": 4}, 28, 0),
+        ({"env_steps": 4}, 32, 0),
+        ({"env_steps": 48}, 12, 7),
+        ({"env_steps": 4}, 0, 1),  # the run is over: there is nothing to train
+    ],
+)
+def test_a_run_whose_replay_will_hold_enough_is_taken(changes, stored, iteration):
+    settings = presets.breakout(**{**NEVER, **changes})
+    training.check_learning_starts(settings, stored, iteration)
+
+
+NEVER = {
+    "num_envs": 2,
+    "vector_steps_per_iteration": 2,
+    "replay_capacity": 32,
+    "batch_size": 4,
+}
 
 
 def test_games_start_anew_where_a_checkpoint_is_due_and_nowhere_else():

@@ -14,6 +14,7 @@ import re
 
 from keras_dqn import checks
 from keras_dqn import presets
+from keras_dqn import training
 from keras_dqn.config import FIELDS
 from keras_dqn.config import SettingsError
 from keras_dqn.system.exit_codes import EXIT_CONFIG
@@ -124,7 +125,9 @@ def split(namespace, preset):
     for name, value in vars(namespace).items():
         (given if name in FIELDS else others)[name] = value
     changes = {name: value_from_text(name, value) for name, value in given.items()}
-    return preset(**changes), argparse.Namespace(**others)
+    settings = preset(**changes)
+    training.check_learning_starts(settings)
+    return settings, argparse.Namespace(**others)
 
 
 def exit_with(parser, error):
