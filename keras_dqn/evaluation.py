@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_dqn import checks
 from keras_dqn.exploration import epsilon_greedy
+from keras_dqn.progress import decimals
 
 if TYPE_CHECKING:
     from keras_dqn.envs.base import VectorEnvs
@@ -51,10 +52,14 @@ class Evaluation:
 
     def __str__(self) -> str:
         low, high = self.interval
+        digits = decimals(float(np.abs(self.scores).max()))
+        is_whole = (self.scores == np.round(self.scores)).all()
+        score_digits = 0 if is_whole else digits
+        best, worst = self.scores.max(), self.scores.min()
         return (
-            f"{self.env_id}: mean score {self.mean:.2f} over {len(self.scores)} "
-            f"episodes (95 % interval {low:.2f} to {high:.2f}, best "
-            f"{self.scores.max():.0f}, worst {self.scores.min():.0f}, "
+            f"{self.env_id}: mean score {self.mean:.{digits}f} over {len(self.scores)} "
+            f"episodes (95 % interval {low:.{digits}f} to {high:.{digits}f}, best "
+            f"{best:.{score_digits}f}, worst {worst:.{score_digits}f}, "
             f"mean length {self.lengths.mean():.0f}, epsilon {self.epsilon:g})"
         )
 

@@ -1,12 +1,13 @@
-"""What one iteration of the training loop says about itself.
+"""`Progress`: the record of one iteration, which the training loop yields.
 
-The loop prints nothing and writes no file: it yields one `Progress` per
-iteration, and monitors, checkpoints and callbacks read it between updates.
+The loop prints nothing and writes no file. Monitors, checkpoints and callbacks read
+the record between iterations.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -26,8 +27,9 @@ class Progress:
         is_training: Whether this iteration took gradient steps.
         epsilon: Probability of a random action in this iteration.
         beta: Exponent of the importance-sampling weights.
-        loss: Mean loss over the iteration's gradient steps. 0 before training.
-        q_mean: Mean of Q(s, a) over all sampled transitions. 0 before training.
+        loss: Mean loss over the iteration's gradient steps; `None` without any, as
+            are `q_mean`, `q_std` and `td_error`.
+        q_mean: Mean of Q(s, a) over all sampled transitions.
         q_std: Population standard deviation of the same.
         td_error: Mean of |TD error| over all sampled transitions.
         episodes: The `Episode` records that ended in this iteration.
@@ -35,8 +37,8 @@ class Progress:
         score_mean: Mean raw score of the last 100 episodes. `None` before the
             first has ended.
         length_mean: Mean length of the last 100 episodes, in agent steps.
-        best_score: Highest score of a training episode so far. `None` until
-            one has a positive score.
+        best_score: Highest score of a training episode so far. `None` before the
+            first has ended.
         best_frame: Newest frame before the action that ended the best episode,
             or `None`.
         replay_size: Transitions stored.
@@ -44,8 +46,8 @@ class Progress:
         replay_nbytes: Bytes that the replay holds now.
         seconds: Wall time of this iteration's sampling and training, measured
             with a monotonic clock. Time spent by consumers is not in it.
-        histogram_q: Q(s, a) of one extra minibatch, shape `(batch,)` float32,
-            in the iterations that draw one, else `None`.
+        histogram_q: Q(s, a) of the iteration's last minibatch, shape `(batch,)`
+            float32, at the interval of histograms, else `None`.
         histogram_targets: The targets of the same minibatch.
         q_abs_max: Largest |Q(s, a)| over all sampled transitions.
         reward_abs_max: Largest |training reward| since the start of the run.
@@ -59,10 +61,10 @@ class Progress:
     is_training: bool
     epsilon: float
     beta: float
-    loss: float
-    q_mean: float
-    q_std: float
-    td_error: float
+    loss: float | None
+    q_mean: float | None
+    q_std: float | None
+    td_error: float | None
     episodes: tuple
     episode_count: int
     score_mean: float | None
@@ -84,18 +86,25 @@ class Progress:
         return (self.env_steps_done - self.env_steps) / max(self.seconds, 1e-9)
 
 
-def q_warning(progress: Progress, gamma: float) -> str | None:
-    """Says it if Q-values are far beyond what the rewards allow.
+def decimals(score: float) -> int:
+    """Returns how many decimals to show of a score: two, and more below 1."""
+    if score == 0.0 or abs(score) >= 1.0:
+        return 2
+    return min(12, 2 - math.floor(math.log10(abs(score))))
 
-    No return is larger than `r_max / (1 - gamma)` if no reward is larger than
-    `r_max`. Ten times that is no estimation error: the values feed on themselves.
+
+def q_warning(progress: Progress, gamma: float) -> str | None:
+    """Returns a warning if Q-values are far larger than any return can be.
+
+    If no reward is larger than `r_max`, no return is larger than `r_max / (1 - gamma)`.
+    Q-values of ten times that are no estimation error: they are diverging.
 
     Args:
         progress: `Progress`.
         gamma: Float from 0 to 1, the discount. At 1 there is no bound.
 
     Returns:
-        String, or `None`.
+        String, or `None` if there is nothing to warn of.
     """
     largest, rewards = progress.q_abs_max, progress.reward_abs_max
     if rewards == 0.0 or largest * (1.0 - gamma) <= 10.0 * rewards:

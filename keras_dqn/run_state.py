@@ -38,7 +38,7 @@ class EpisodeStatistics:
         self.count += 1
         self.scores.append(episode.score)
         self.lengths.append(episode.length)
-        if episode.score > (self.best_score or 0.0):
+        if self.best_score is None or episode.score > self.best_score:
             self.best_score = episode.score
             self.best_frame = episode.final_frame
 
@@ -52,8 +52,9 @@ class EpisodeStatistics:
             "count": np.int64(self.count),
             "scores": np.array(self.scores, np.float64),
             "lengths": np.array(self.lengths, np.int64),
-            "best_score": np.float64(self.best_score or 0.0),
         }
+        if self.best_score is not None:
+            state["best_score"] = np.float64(self.best_score)
         if self.best_frame is not None:
             state["best_frame"] = self.best_frame
         return state
@@ -75,7 +76,8 @@ class EpisodeStatistics:
         Raises:
             ValueError: If something is missing or impossible. Nothing is changed.
         """
-        missing = self.state_spec().keys() - state.keys() - {"best_frame"}
+        optional = {"best_score", "best_frame"}
+        missing = self.state_spec().keys() - state.keys() - optional
         if missing or state["scores"].shape != state["lengths"].shape:
             raise ValueError(
                 "The episodes' state must have as many `scores` as `lengths`, and all "
@@ -84,7 +86,8 @@ class EpisodeStatistics:
         self.count = int(state["count"])
         self.scores = collections.deque(state["scores"].tolist(), EPISODE_WINDOW)
         self.lengths = collections.deque(state["lengths"].tolist(), EPISODE_WINDOW)
-        self.best_score = float(state["best_score"]) or None
+        best_score = state.get("best_score")
+        self.best_score = None if best_score is None else float(best_score)
         self.best_frame = state.get("best_frame")
 
 

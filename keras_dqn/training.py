@@ -248,16 +248,21 @@ def _counters(settings, state):
 def _figures(updates, state, replay):
     """Returns what a record says of learning, episodes and replay."""
     statistics = state.statistics
-    q_values = np.concatenate([u.q_values.ravel() for u in updates] or [np.zeros(1)])
-    td_errors = np.concatenate([u.td_errors.ravel() for u in updates] or [np.zeros(1)])
+    learning = {"loss": None, "q_mean": None, "q_std": None, "td_error": None}
+    if updates:
+        q_values = np.concatenate([update.q_values.ravel() for update in updates])
+        td_errors = np.concatenate([update.td_errors.ravel() for update in updates])
+        learning = {
+            "loss": float(np.mean([np.mean(update.loss) for update in updates])),
+            "q_mean": float(q_values.mean()),
+            "q_std": float(q_values.std()),
+            "q_abs_max": float(np.abs(q_values).max()),
+            "td_error": float(np.abs(td_errors).mean()),
+        }
     return {
+        **learning,
         "is_training": bool(updates),
-        "loss": float(np.mean([np.mean(u.loss) for u in updates] or [0.0])),
-        "q_mean": float(q_values.mean()),
-        "q_std": float(q_values.std()),
-        "q_abs_max": float(np.abs(q_values).max()),
         "reward_abs_max": state.reward_abs_max,
-        "td_error": float(np.abs(td_errors).mean()),
         "episode_count": statistics.count,
         "score_mean": statistics.mean(statistics.scores),
         "length_mean": statistics.mean(statistics.lengths),

@@ -75,6 +75,23 @@ def test_mean_deviation_and_interval_by_hand():
     assert "mean score 2.50 over 4 episodes" in str(result)
 
 
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ([1.0, 3.0], ["score 2.00 over", "best 3, worst 1,"]),
+        ([-21.0, -20.0], ["score -20.50 over", "best -20, worst -21,"]),
+        ([0.09, 0.45], ["score 0.270 over", "best 0.450, worst 0.090,"]),
+        ([1e-5, 3e-5], ["score 0.0000200 over", "best 0.0000300, worst 0.0000100,"]),
+        ([1.5, 2.0], ["score 1.75 over", "best 2.00, worst 1.50,"]),
+        ([0.0, 0.0], ["score 0.00 over", "best 0, worst 0,"]),
+    ],
+)
+def test_scores_are_shown_with_the_digits_that_they_need(scores, words):
+    result = evaluation.Evaluation(np.array(scores), np.array([5, 5]), 0.05, "Toy")
+    for text in words:
+        assert text in str(result)
+
+
 @pytest.mark.parametrize("episodes", [0, -1, 1.5, True, "3", None])
 def test_a_number_of_episodes_that_cannot_be_played_is_refused(episodes):
     with make_envs(EchoEnv) as envs:

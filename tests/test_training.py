@@ -142,11 +142,13 @@ def test_schedules_are_asked_for_the_steps_before_the_iteration():
     np.testing.assert_allclose([r.beta for r in records], expected)
 
 
-def test_figures_are_zero_before_training_and_means_over_all_samples_after():
+def test_figures_are_none_before_training_and_means_over_all_samples_after():
     records = list(make_run(settings_of()).records)
     for record in records[:3]:
         assert not record.is_training
-        assert (record.q_mean, record.q_std, record.td_error, record.loss) == (0,) * 4
+        assert (record.q_mean, record.q_std, record.td_error, record.loss) == (
+            None,
+        ) * 4
     for record in records[3:]:
         assert record.is_training
         # Two minibatches of four: Q is 0, 1, 2, 3 in each; TD errors are -2.
@@ -226,14 +228,23 @@ def test_means_are_over_the_last_hundred_episodes():
     assert statistics.mean(lengths) == pytest.approx(np.mean(range(100, 300, 2)))
 
 
+@pytest.mark.parametrize("scores", [[], [-7.0, -5.0], [0.0], [3.0]])
+def test_the_best_score_goes_through_a_checkpoint_whatever_its_sign(scores):
+    statistics, loaded = EpisodeStatistics(), EpisodeStatistics()
+    for score in scores:
+        statistics.add(Episode(0, score, 5, 0, False, None))
+    loaded.load_state_dict(statistics.state_dict())
+    assert loaded.best_score == statistics.best_score == max(scores, default=None)
+
+
 def test_only_a_strictly_better_episode_replaces_the_best_and_its_frame():
     statistics = EpisodeStatistics()
     frames = [np.full((2, 2), value, np.uint8) for value in range(5)]
-    for score, frame in zip([0.0, 3.0, 3.0, 2.0, 4.0], frames, strict=True):
-        before = statistics.best_frame
+    for score, frame in zip([-5.0, -2.0, -2.0, -3.0, 4.0], frames, strict=True):
         statistics.add(Episode(0, score, 1, 0, False, frame))
-        if score in (0.0, 2.0):
-            assert statistics.best_frame is before
+        best = {-5.0: 0, -2.0: 1, -3.0: 1, 4.0: 4}[score]
+        assert statistics.best_score == max(-5.0, -2.0 if best else -5.0, score)
+        np.testing.assert_array_equal(statistics.best_frame, frames[best])
     assert statistics.best_score == 4.0
     np.testing.assert_array_equal(statistics.best_frame, frames[4])
     statistics.add(Episode(0, 4.0, 1, 0, False, frames[0]))

@@ -197,16 +197,15 @@ def _episode(episode):
 
 
 def _figures(progress, env_steps_per_second, updates_per_second):
-    trained = progress.is_training
     return {
         "iteration": progress.iteration,
         "updates": progress.updates,
         "env_steps_per_second": env_steps_per_second,
         "updates_per_second": updates_per_second,
-        "loss": progress.loss if trained else None,
-        "q_mean": progress.q_mean if trained else None,
-        "q_std": progress.q_std if trained else None,
-        "td_error": progress.td_error if trained else None,
+        "loss": progress.loss,
+        "q_mean": progress.q_mean,
+        "q_std": progress.q_std,
+        "td_error": progress.td_error,
         "epsilon": progress.epsilon,
         "beta": progress.beta,
         "episode_count": progress.episode_count,

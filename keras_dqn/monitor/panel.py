@@ -130,11 +130,13 @@ class Panel:
     def _run(self):
         progress, number = self.progress, text.number
         done, total = progress.env_steps_done, progress.total_env_steps
+        trained = progress.is_training
+        updates_per_second = self.updates_per_second if trained else None
         rows = [
             ("agent steps", f"{text.short(done)} of {text.short(total)}"),
             ("agent steps/s", number(self.env_steps_per_second, ",.0f")),
             ("updates", f"{progress.updates:,}"),
-            ("updates/s", self._trained(self.updates_per_second, ",.1f")),
+            ("updates/s", number(updates_per_second, ",.1f")),
         ]
         skip = self.info.frame_skip
         if skip:
@@ -164,20 +166,16 @@ class Panel:
 
     def _learning(self, sign):
         progress = self.progress
-        q = self._trained(progress.q_mean, ".3f")
+        q = text.number(progress.q_mean, ".3f")
         if q != text.DASH:
-            q += f" {sign} {self._trained(progress.q_std, '.3f')}"
+            q += f" {sign} {text.number(progress.q_std, '.3f')}"
         return [
-            ("loss", self._trained(progress.loss, ".4g")),
+            ("loss", text.number(progress.loss, ".4g")),
             ("Q mean", q),
-            ("|TD error|", self._trained(progress.td_error, ".4f")),
+            ("|TD error|", text.number(progress.td_error, ".4f")),
             ("epsilon", text.number(progress.epsilon, ".4f")),
             ("beta", text.number(progress.beta, ".4f")),
         ]
-
-    def _trained(self, value, spec):
-        """Returns a value of training as text; a dash before training."""
-        return text.number(value if self.progress.is_training else None, spec)
 
     def _replay(self):
         progress = self.progress
@@ -188,7 +186,7 @@ class Panel:
 def _score(score):
     """Returns a score as text, without decimals from 1,000 on."""
     is_long = score is not None and abs(score) >= 1000
-    return text.number(score, ",.0f" if is_long else ".2f")
+    return text.number(score, ",.0f") if is_long else text.score(score)
 
 
 def _grid(columns):

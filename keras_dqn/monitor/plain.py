@@ -97,18 +97,18 @@ class PlainConsole(Monitor):
         columns = (
             f"{progress.env_steps:4}",
             f"{number(env_steps_per_second, '.0f'):>3}",
-            number(progress.score_mean, ".2f"),
+            text.score(progress.score_mean),
             number(progress.length_mean, ".3f"),
         )
         pairs = {
-            "best": number(progress.best_score, "g"),
+            "best": text.score(progress.best_score).removesuffix(".00"),
             "episodes": progress.episode_count,
             "updates": progress.updates,
             "updates/s": number(updates_per_second, ".1f"),
-            "loss": number(progress.loss if trained else None, ".3g"),
-            "q": number(progress.q_mean if trained else None, ".3f"),
-            "q_std": number(progress.q_std if trained else None, ".3f"),
-            "td_error": number(progress.td_error if trained else None, ".4f"),
+            "loss": number(progress.loss, ".3g"),
+            "q": number(progress.q_mean, ".3f"),
+            "q_std": number(progress.q_std, ".3f"),
+            "td_error": number(progress.td_error, ".4f"),
             "epsilon": number(progress.epsilon, ".4f"),
             "beta": number(progress.beta, ".4f"),
             "replay": text.percent(

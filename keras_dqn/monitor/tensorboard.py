@@ -204,7 +204,7 @@ def _scalars(progress, env_steps_per_second, updates_per_second):
         "length_mean": progress.length_mean,
         "exploration": progress.epsilon,
         "beta": progress.beta,
-        "loss": progress.loss if trained else None,
+        "loss": progress.loss,
         "best_reward": progress.best_score,
         "updates_per_second": updates_per_second if trained else None,
     }

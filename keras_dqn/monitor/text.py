@@ -6,6 +6,8 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
+from keras_dqn.progress import decimals
+
 if TYPE_CHECKING:
     from keras_dqn.monitor.info import RunInfo
 
@@ -18,6 +20,11 @@ def number(value: float | None, spec: str) -> str:
     if value is None or not math.isfinite(value):
         return DASH
     return format(value, spec)
+
+
+def score(value: float | None) -> str:
+    """Returns a score with two decimals, or more if it is below 1; or a dash."""
+    return number(value, f".{decimals(value or 0.0)}f")
 
 
 def encodable(line: str, encoding: str) -> str:
