@@ -7,6 +7,8 @@ two changes. The schedules are made for the length of the run, unless they are g
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from typing import Any
 
 from keras_dqn import checks
@@ -14,6 +16,10 @@ from keras_dqn.config import FIELDS
 from keras_dqn.config import Settings
 from keras_dqn.config import SettingsError
 from keras_dqn.config import checked
+
+if TYPE_CHECKING:
+    from keras_dqn.envs.base import VectorEnvs
+    from keras_dqn.replay.base import Replay
 
 
 def breakout(**changes: Any) -> Settings:
@@ -183,7 +189,12 @@ _FIT_FIELDS = (
 )
 
 
-def of_fit(envs, replay, settings, changes):
+def of_fit(
+    envs: VectorEnvs,
+    replay: Replay,
+    settings: Settings | None,
+    changes: Mapping[str, Any],
+) -> Settings:
     """Returns the settings of a `fit`: what the parts say of themselves is theirs.
 
     Args:

@@ -240,7 +240,7 @@ class BaseLearner:
             variable.assign(np.array(state[name]))
         self.pull_variables()
 
-    def finalize(self):
+    def finalize(self) -> None:
         """Ends a training as Keras's `fit` does: averaged weights take their place.
 
         Without averages in the optimizer (`use_ema`) it changes nothing.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -52,7 +53,7 @@ def check_network(network: object) -> None:
     _warn_of_senseless_layers(network)
 
 
-def check_fits(network, envs):
+def check_fits(network: keras.Model, envs: Any) -> None:
     """Refuses a network whose input or output does not fit the environments.
 
     Raises:
