@@ -109,6 +109,15 @@ def boolean(name: str, value: object) -> bool:
     return bool(value)
 
 
+def name(argument: str, value: object) -> str:
+    """Returns `value` if it is a printable string without spaces around it."""
+    is_name = isinstance(value, str) and value.isprintable()
+    if not is_name or not value or value != value.strip():
+        rule = "a name: printable, not empty, no spaces around it"
+        raise ArgumentError(argument, rule, value)
+    return str(value)
+
+
 def choice(name: str, value: object, choices: collections.abc.Iterable[str]) -> str:
     """Returns `value` if it is one of the strings in `choices`."""
     choices = tuple(choices)

@@ -139,9 +139,7 @@ class Settings:
     learning_starts_env_steps: int | None = _count(
         None, "when training starts", "agent steps", none="when the replay is full"
     )
-    target_sync_env_steps: int = _count(
-        10_000, "interval of target network updates", "agent steps"
-    )
+    target_sync_env_steps: int = _count(10_000, "target update interval", "agent steps")
     epsilon_endpoints: tuple[tuple[int, float], ...] = _endpoints(
         ((0, 1.0), (1_000_000, 0.1), (20_000_000, 0.01)),
         "epsilon schedule: points (agent steps, epsilon), linear in between",
@@ -243,9 +241,6 @@ class Settings:
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:
         """Returns `Settings` from a dictionary; fields left out have their defaults.
 
-        Args:
-            values: Dictionary from field names to values, as of `to_dict`.
-
         Raises:
             SettingsError: If a key is no field, with the nearest field, or as
                 `Settings`.
@@ -269,9 +264,6 @@ FIELDS: dict[str, Any] = {field.name: field for field in dataclasses.fields(Sett
 def checked(name: str, value: object) -> Any:
     """Returns `value` in the plain Python type of the field `name`.
 
-    Equal settings are then equal as JSON, too: NumPy numbers become Python numbers,
-    lists become tuples.
-
     Raises:
         SettingsError: If the type or range is wrong.
     """
@@ -288,21 +280,13 @@ def checked(name: str, value: object) -> Any:
         raise SettingsError(str(error), name) from None
 
 
-def _name(name, value):
-    is_name = isinstance(value, str) and value.isprintable()
-    if not is_name or not value or value != value.strip():
-        rule = "a name: printable, not empty, no spaces around it"
-        raise checks.ArgumentError(name, rule, value)
-    return str(value)
-
-
 _BOUNDS = ("minimum", "maximum", "above", "choices")
 _CHECKS: dict[str, Any] = {
     "count": checks.integer,
     "number": checks.number,
     "flag": checks.boolean,
     "choice": checks.choice,
-    "text": _name,
+    "text": checks.name,
     "endpoints": checked_endpoints,
 }
 

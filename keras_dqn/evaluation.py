@@ -1,4 +1,4 @@
-"""Playing whole games with a fixed policy, to say what an agent is worth."""
+"""Evaluation: whole games, played with a fixed policy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The games that an evaluation played.
+    """The result of an evaluation.
 
     Attributes:
         scores: Float64 array, `(episodes,)`: sum of the raw rewards of each.
@@ -72,10 +72,10 @@ def evaluate(
     seed: int | tuple[int, ...],
     stop: Callable[[], bool] | None = None,
 ) -> Evaluation | None:
-    """Plays `episodes` episodes and returns their scores.
+    """Plays whole games and returns their scores.
 
-    Every environment plays its share from start to end, however long that
-    takes: counting whichever ends first would favor short games.
+    Every environment plays its share of the games to their end. Counting the games
+    that end first would favor short ones.
 
     Args:
         q_values: Callable from `(n, *observation)` to `(n, actions)` NumPy.

@@ -1,4 +1,4 @@
-"""Epsilon-greedy: mostly the best known action, now and then any action."""
+"""Epsilon-greedy exploration."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ def epsilon_greedy(
 ) -> np.ndarray:
     """Returns one action for each environment.
 
-    Each environment decides on its own: with probability `epsilon` it takes an
-    action drawn uniformly from *all* actions (the greedy one included), else the
-    greedy one. So `P(greedy) = 1 - epsilon + epsilon / actions`.
+    Independently in each environment, with probability `epsilon` the action is drawn
+    uniformly from *all* actions, the greedy one included; else it is the greedy one.
+    So `P(greedy) = 1 - epsilon + epsilon / actions`.
 
-    A call takes `2 * n` numbers from `rng`, whatever `epsilon` and the Q-values
-    are: two runs that differ in their network still share their random numbers.
+    A call always draws `2 * n` numbers, so the random numbers of a run do not depend
+    on its epsilon or its network.
 
     Args:
         q_values: Array of finite numbers, shape `(n, actions)`.
@@ -31,8 +31,8 @@ def epsilon_greedy(
     Raises:
         ValueError: If `q_values` has another shape, or `epsilon` is not from 0
             to 1.
-        FloatingPointError: If a Q-value is not finite: among NaN, `argmax` would
-            choose the first action and say nothing.
+        FloatingPointError: If a Q-value is not finite; `argmax` would silently
+            choose the first NaN.
         TypeError: If `rng` is not a `numpy.random.Generator`.
 
     Reference:

@@ -1,4 +1,4 @@
-"""What a run remembers between iterations: counters, episodes, random generators."""
+"""`RunState`: counters, episode statistics and random generators of a run."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class EpisodeStatistics:
         }
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Takes over what `state_dict` returned.
+        """Loads what `state_dict` returned.
 
         Raises:
             ValueError: If something is missing or impossible. Nothing is changed.
@@ -93,11 +93,10 @@ class EpisodeStatistics:
 
 @dataclasses.dataclass
 class RunState:
-    """What the loop remembers from one iteration to the next.
+    """The state of the loop between iterations, besides learner and replay.
 
-    The networks are in the learner and the transitions in the replay; this is
-    the rest: counters, episode statistics, and one generator per user of chance,
-    all from the run's seed, so that none disturbs another.
+    That is counters, episode statistics and random generators. Random actions and
+    minibatches have a generator each, both from the run's seed.
 
     Attributes:
         iteration: Integer, the next iteration's number.
@@ -153,7 +152,7 @@ class RunState:
         }
 
     def load_meta(self, meta: Mapping[str, Any]) -> None:
-        """Takes over what `to_meta` returned.
+        """Loads what `to_meta` returned.
 
         Raises:
             ValueError: If a counter or a generator is missing or impossible.
@@ -182,6 +181,6 @@ def seed_of_fit(seed: int, number: int) -> int:
     """
     if number == 0:
         return seed
-    key = (len(_RNGS) + 1, number)
+    key = (_STREAMS + 1, number)  # `envs_seed` uses those of `_STREAMS`
     stream = np.random.SeedSequence(seed, spawn_key=key)
     return int(stream.generate_state(1)[0] >> 1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_dqn import presets
+from keras_dqn import run_state
 from keras_dqn import training
 from keras_dqn.config import SettingsError
 from keras_dqn.envs import Episode
@@ -332,3 +333,11 @@ def test_games_of_different_iterations_and_runs_have_different_seeds():
         for state.iteration in range(20):
             seeds.add(state.envs_seed())
     assert len(seeds) == 400
+
+
+def test_a_later_fit_has_a_seed_that_no_games_have():
+    state = RunState.from_seed(7)
+    games = set()
+    for state.iteration in range(50):
+        games.add(state.envs_seed())
+    assert not games & {run_state.seed_of_fit(7, number) for number in range(50)}
