@@ -83,9 +83,11 @@ def test_a_sync_copies_the_state_too(kind):
         dict(enumerate(tiny.online(learner).values())),
     )
     x = tiny.batch()["observations"]
-    np.testing.assert_array_equal(
+    np.testing.assert_allclose(
         tiny.q_values_of(learner.target_network, x),
         tiny.q_values_of(learner.network, x),
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 

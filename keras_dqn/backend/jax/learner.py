@@ -25,7 +25,7 @@ from keras_dqn.backend.interface import is_finite
 from keras_dqn.backend.interface import with_layer_losses
 from keras_dqn.backend.jax.device import DeviceFrames
 from keras_dqn.backend.jax.device import sum_of_squares
-from keras_dqn.backend.jax.network import ForwardPass
+from keras_dqn.backend.jax.network import ArrayPass
 from keras_dqn.backend.jax.network import QFunction
 from keras_dqn.backend.jax.network import compiled
 from keras_dqn.backend.jax.network import merge
@@ -63,31 +63,36 @@ class TrainStep(keras.Model):
             `(Update, is_finite), State`. If loss or gradients are not finite,
             nothing moved.
         """
+        network = self.network
         targets = self.targets_of(batch, *self._inference_passes(state, target))
 
         def scaled_loss(trainable):
-            online = ForwardPass(
-                self.network, trainable, state.non_trainable, training=True
-            )
+            online = ArrayPass(network, trainable, state.non_trainable, training=True)
             found = self.loss_of(batch, online, targets)
             loss = with_layer_losses(found.loss, online.losses)
             with self._optimizer_scope(state.slots):
                 scaled = self.optimizer.scale_loss(loss)
-            return scaled, (found._replace(loss=loss), online.non_trainable)
+            return scaled, (found._replace(loss=loss), online.changed)
 
-        gradients, (found, non_trainable) = jax.grad(scaled_loss, has_aux=True)(
+        gradients, (found, changed) = jax.grad(scaled_loss, has_aux=True)(
             state.trainable
         )
         sums = [sum_of_squares(gradient) for gradient in gradients]
         may_move = is_finite(self.optimizer, found.loss, sums)
-        return (found, may_move), self._apply(gradients, non_trainable, state, may_move)
+        return (found, may_move), self._apply(gradients, changed, state, may_move)
 
-    def _apply(self, gradients, non_trainable, before, may_move):
+    def _apply(self, gradients, changed, before, may_move):
         """Returns the state after the step, or `before` if it may not be taken."""
+        network = self.network
 
         def after():
             trainable, slots = self.optimizer.stateless_apply(
-                before.slots, gradients, before.trainable
+                before.slots,
+                gradients,
+                _after(changed, network.trainable_variables, before.trainable),
+            )
+            non_trainable = _after(
+                changed, network.non_trainable_variables, before.non_trainable
             )
             return State(trainable, non_trainable, slots)
 
@@ -149,8 +154,8 @@ class TrainStep(keras.Model):
     def _inference_passes(self, state, target):
         """Returns the forward passes of both networks, `training=False`."""
         return (
-            ForwardPass(self.network, state.trainable, state.non_trainable),
-            ForwardPass(self.target_network, [], target),
+            ArrayPass(self.network, state.trainable, state.non_trainable),
+            ArrayPass(self.target_network, [], target),
         )
 
     def _split(self, non_trainable):
@@ -306,6 +311,12 @@ _HOLDERS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 def _holder(network):
     reference = _HOLDERS.get(network)
     return None if reference is None else reference()
+
+
+def _after(changed, variables, values):
+    """Returns the values of variables after a pass that changed some of them."""
+    pairs = zip(variables, values, strict=True)
+    return [changed.get(id(variable), value) for variable, value in pairs]
 
 
 def _copies(values):

@@ -10,15 +10,11 @@ import keras
 
 from keras_dqn.backend.base import BaseQFunction
 from keras_dqn.backend.jax.device import cpu_compiler_options
+from keras_dqn.backend.passes import ForwardPass
 
 
-class ForwardPass:
-    """A forward pass of a network on given values of its variables.
-
-    Attributes:
-        non_trainable: The network's non-trainable variables after the call.
-        losses: The layers' own losses in it.
-    """
+class ArrayPass(ForwardPass):
+    """A forward pass on arrays for all variables of a network, as JAX traces it."""
 
     def __init__(
         self,
@@ -27,22 +23,12 @@ class ForwardPass:
         non_trainable: Any,
         training: bool = False,
     ) -> None:
-        self._network, self._trainable = network, trainable
-        self._training = training
-        self.non_trainable = non_trainable
-        self.losses: list[Any] = []
+        variables = (*network.trainable_variables, *network.non_trainable_variables)
+        values = zip(variables, (*trainable, *non_trainable), strict=True)
+        super().__init__(network, values, training)
 
-    def __call__(self, observations: Any) -> Any:
-        outputs, non_trainable, self.losses = self._network.stateless_call(
-            self._trainable,
-            self.non_trainable,
-            observations,
-            training=self._training,
-            return_losses=True,
-        )
-        if self._training:  # what any other pass changes is dropped
-            self.non_trainable = non_trainable
-        return outputs
+    def _call(self, observations):
+        return self._network.call(observations, training=self._training)
 
 
 class QFunction(BaseQFunction):
@@ -62,7 +48,7 @@ class QFunction(BaseQFunction):
         self.trace_counts["q_values"] += 1
         observations = self._to_network_layout(observations)
         return self._to_q_values(
-            ForwardPass(self.network, trainable, non_trainable)(observations)
+            ArrayPass(self.network, trainable, non_trainable)(observations)
         )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,6 +12,7 @@ from keras_dqn.backend.interface import Tensor
 from keras_dqn.backend.interface import Update
 from keras_dqn.backend.interface import is_finite
 from keras_dqn.backend.interface import with_layer_losses
+from keras_dqn.backend.passes import ForwardPass
 from keras_dqn.backend.tensorflow.adam import FusedAdam
 from keras_dqn.backend.tensorflow.device import DeviceFrames
 from keras_dqn.backend.tensorflow.device import sum_of_squares
@@ -35,19 +34,14 @@ class TrainStep(keras.Model):
         # Read once: mixed precision then casts them once for both passes.
         values = [tf.convert_to_tensor(variable.value) for variable in variables]
         read = list(zip(variables, values, strict=True))
-        with keras.StatelessScope(read):  # what these passes change is dropped
-            targets = self.targets_of(
-                batch,
-                online=partial(network, training=False),
-                target=partial(self.target_network, training=False),
-            )
-        with (
-            keras.StatelessScope(read, collect_losses=True) as scope,
-            tf.GradientTape() as tape,
-        ):
+        targets = self.targets_of(
+            batch, ForwardPass(network, read), ForwardPass(self.target_network)
+        )
+        online = ForwardPass(network, read, training=True)
+        with tf.GradientTape() as tape:
             tape.watch(values)
-            found = self.loss_of(batch, partial(network, training=True), targets)
-            loss = with_layer_losses(found.loss, network.losses)
+            found = self.loss_of(batch, online, targets)
+            loss = with_layer_losses(found.loss, online.losses)
             scaled_loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(
             scaled_loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
@@ -56,15 +50,11 @@ class TrainStep(keras.Model):
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         sums = [sum_of_squares(gradient) for gradient in gradients]
         may_move = is_finite(self.optimizer, loss, sums)
-        changed = [
-            (variable, scope.get_current_value(variable))
-            for variable in network.non_trainable_variables
-        ]
-        self._apply(gradients, variables, changed, may_move)
+        self._apply(gradients, variables, online.changed, may_move)
         return found._replace(loss=loss), may_move
 
     def _apply(self, gradients, variables, changed, may_move):
-        """Lets optimizer and layers move the variables, but not by NaN or infinity."""
+        """Lets layers and optimizer move the variables, but not by NaN or infinity."""
         if not self.optimizer.built:  # variables cannot be made in a branch
             self.optimizer.build(variables)
         optimizer = self.optimizer
@@ -73,10 +63,10 @@ class TrainStep(keras.Model):
             optimizer, gradients = adam, adam.clipped(gradients)
 
         def move():
+            for variable in self.network.variables:
+                if id(variable) in changed:
+                    variable.assign(changed[id(variable)])
             optimizer.apply(gradients, variables)
-            for variable, value in changed:
-                if value is not None:
-                    variable.assign(value)
 
         tf.cond(may_move, move, lambda: None)
 
@@ -90,11 +80,10 @@ class TrainStep(keras.Model):
 
     def test_step(self, batch: Batch) -> Tensor:
         """The loss on a batch, without a gradient step. Returns the logs."""
-        online = partial(self.network, training=False)
-        target = partial(self.target_network, training=False)
+        online, target = ForwardPass(self.network), ForwardPass(self.target_network)
         targets = self.targets_of(batch, online, target)
         found = self.loss_of(batch, online, targets)
-        loss = with_layer_losses(found.loss, self.network.losses)
+        loss = with_layer_losses(found.loss, online.losses)
         return self._logs(found._replace(loss=loss))
 
     def sync_target(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_dqn.backend.base import BaseQFunction
+from keras_dqn.backend.passes import ForwardPass
 
 
 class QFunction(BaseQFunction):
@@ -22,7 +23,7 @@ class QFunction(BaseQFunction):
     def _step(self, observations):
         self.trace_counts["q_values"] += 1
         observations = self._to_network_layout(observations)
-        return self._to_q_values(self.network(observations, training=False))
+        return self._to_q_values(ForwardPass(self.network)(observations))
 
 
 def compiled(

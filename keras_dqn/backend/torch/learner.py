@@ -7,8 +7,6 @@ the whole step, optimizer included, to `torch.compile` as one graph.
 
 from __future__ import annotations
 
-from functools import partial
-
 import keras
 import numpy as np
 import torch
@@ -19,15 +17,19 @@ from keras_dqn.backend.interface import Tensor
 from keras_dqn.backend.interface import Update
 from keras_dqn.backend.interface import is_finite
 from keras_dqn.backend.interface import with_layer_losses
+from keras_dqn.backend.passes import ForwardPass
 from keras_dqn.backend.torch.device import DeviceFrames
 from keras_dqn.backend.torch.device import sum_of_squares
 from keras_dqn.backend.torch.device import to_tensors
 from keras_dqn.backend.torch.network import QFunction
 from keras_dqn.backend.torch.network import compiled
+from keras_dqn.backend.torch.network import pass_class_of
 
 
 class TrainStep(keras.Model):
     """`train_step` by PyTorch's contract: a batch in, logs out."""
+
+    pass_class = ForwardPass  # right for every network; a learner may know better
 
     def gradient_step(self, batch: Batch) -> Tensor:
         """Moves the online network one step.
@@ -39,13 +41,12 @@ class TrainStep(keras.Model):
         with torch.no_grad():
             targets = self.targets_of(
                 batch,
-                online=partial(network, training=False),
-                target=partial(self.target_network, training=False),
+                self.pass_class(network),
+                self.pass_class(self.target_network),
             )
-        others = [variable.value for variable in network.non_trainable_variables]
-        before = [value.clone() for value in others]
-        found = self.loss_of(batch, partial(network, training=True), targets)
-        loss = with_layer_losses(found.loss, network.losses)
+        online = self.pass_class(network, training=True)
+        found = self.loss_of(batch, online, targets)
+        loss = with_layer_losses(found.loss, online.losses)
         gradients = torch.autograd.grad(
             self.optimizer.scale_loss(loss),
             [variable.value for variable in variables],
@@ -55,22 +56,28 @@ class TrainStep(keras.Model):
         with torch.no_grad():
             sums = [sum_of_squares(gradient) for gradient in gradients]
             may_move = is_finite(self.optimizer, loss, sums)
-            self._apply(gradients, variables, may_move)
-            for value, old in zip(others, before, strict=True):
-                value.copy_(torch.where(may_move, value, old))
+            self._apply(gradients, variables, online.changed, may_move)
         found = Update(*(value.detach() for value in found._replace(loss=loss)))
         return found, may_move
 
-    def _apply(self, gradients, variables, may_move):
-        """Lets the optimizer move the variables, but not by NaN or infinity."""
+    def _apply(self, gradients, variables, changed, may_move):
+        """Lets layers and optimizer move the variables, but not by NaN or infinity."""
+
+        def move():
+            for variable in self.network.variables:
+                if id(variable) in changed:
+                    variable.assign(changed[id(variable)])
+            self.optimizer.apply(gradients, variables)
+
         if not torch.compiler.is_compiling():
             if may_move:
-                self.optimizer.apply(gradients, variables)
+                move()
             return
         # A graph has no branches; `torch.compile` fuses the copy and `where`.
         changing = [v.value for v in (*variables, *self.optimizer.variables)]
+        changing += [v.value for v in self.network.variables if id(v) in changed]
         before = [value.clone() for value in changing]
-        self.optimizer.apply(gradients, variables)
+        move()
         for value, old in zip(changing, before, strict=True):
             value.copy_(torch.where(may_move, value, old))
 
@@ -84,12 +91,12 @@ class TrainStep(keras.Model):
 
     def test_step(self, batch: Batch) -> Tensor:
         """The loss on a batch, without a gradient step. Returns the logs."""
-        online = partial(self.network, training=False)
-        target = partial(self.target_network, training=False)
+        online = self.pass_class(self.network)
+        target = self.pass_class(self.target_network)
         with torch.no_grad():
             targets = self.targets_of(batch, online, target)
             found = self.loss_of(batch, online, targets)
-            loss = with_layer_losses(found.loss, self.network.losses)
+            loss = with_layer_losses(found.loss, online.losses)
         return self._logs(found._replace(loss=loss))
 
     def sync_target(self) -> None:
@@ -112,6 +119,7 @@ class Learner(BaseLearner):
 
     def _compile(self):
         self.trace_counts.update(update=0)
+        self.model.pass_class = pass_class_of(self.network)
         self._lay_out()
         self._compiled_update = compiled(
             "update", self._update_step, self.jit_compile, self.trace_counts

@@ -13,6 +13,7 @@ import torch._dynamo
 from keras import ops
 
 from keras_dqn.backend.base import BaseQFunction
+from keras_dqn.backend.passes import ForwardPass
 
 MOST_SHAPES = 64  # of the arguments of a compiled function
 _TOO_MANY = torch._dynamo.exc.FailOnRecompileLimitHit
@@ -23,6 +24,7 @@ class QFunction(BaseQFunction):
 
     def _build(self):
         self.trace_counts["q_values"] += 0
+        self._pass_class = pass_class_of(self.network)
         self._compiled = compiled(
             "q_values", self._step, self.jit_compile, self.trace_counts
         )
@@ -33,7 +35,32 @@ class QFunction(BaseQFunction):
 
     def _step(self, observations):
         observations = self._to_network_layout(observations)
-        return self._to_q_values(self.network(observations, training=False))
+        return self._to_q_values(self._pass_class(self.network)(observations))
+
+
+class PlainPass(ForwardPass):
+    """A forward pass of a network in which no layer changes a variable.
+
+    `torch.compile` cannot follow Keras's scope, which such a network does not need.
+    """
+
+    def __call__(self, observations):
+        outputs = self._call(observations)
+        self.losses = self._network.losses
+        return outputs
+
+
+def pass_class_of(network):
+    """Returns the class of forward passes that a network needs, by trying it out."""
+    tensor = network.inputs[0]
+    shape = [1 if size is None else size for size in tensor.shape]
+    trial = ForwardPass(network, training=True)
+    try:
+        with torch.no_grad():
+            trial(ops.zeros(shape, tensor.dtype))
+    except Exception:  # of a network that takes no zeros, or no batch of 1
+        return ForwardPass
+    return ForwardPass if trial.changed else PlainPass
 
 
 def compiled(
