@@ -43,6 +43,7 @@ def dueling_cnn(
     input_shape: Sequence[int] = (84, 84, 4),
     hidden_units: int = 256,
     seed: int | None = None,
+    dtype: str | keras.DTypePolicy | None = None,
     name: str = "dueling_cnn",
 ) -> keras.Model:
     """Returns the convolutional dueling network for stacked game frames.
@@ -57,6 +58,8 @@ def dueling_cnn(
         hidden_units: Integer, units of the hidden layer of each stream.
         seed: Integer that makes the initial weights reproducible on one backend,
             or `None`.
+        dtype: Dtype or dtype policy of the layers, such as `"mixed_bfloat16"`.
+            Default: that of Keras's configuration.
         name: String, the model's name.
 
     Returns:
@@ -91,10 +94,13 @@ def dueling_cnn(
             data_format="channels_last",
             activation="relu",
             kernel_initializer=_orthogonal(RELU_GAIN, seeds),
+            dtype=dtype,
             name=f"conv{number}",
         )(x)
-    features = layers.Flatten(data_format="channels_last", name="flatten")(x)
-    q_values = dueling_head(features, num_actions, hidden_units, seed=seeds.next())
+    features = layers.Flatten(data_format="channels_last", dtype=dtype, name="flatten")(
+        x
+    )
+    q_values = dueling_head(features, num_actions, hidden_units, seeds.next(), dtype)
     return keras.Model(observations, q_values, name=name)
 
 
@@ -103,6 +109,7 @@ def dueling_mlp(
     observation_shape: Sequence[int],
     hidden_units: Sequence[int] = (128, 128),
     seed: int | None = None,
+    dtype: str | keras.DTypePolicy | None = None,
     name: str = "dueling_mlp",
 ) -> keras.Model:
     """Returns a dueling network of dense layers, for vectors of features.
@@ -116,6 +123,8 @@ def dueling_mlp(
             layers that both streams share.
         seed: Integer that makes the initial weights reproducible on one backend,
             or `None`.
+        dtype: Dtype or dtype policy of the layers, such as `"mixed_bfloat16"`.
+            Default: that of Keras's configuration.
         name: String, the model's name.
 
     Returns:
@@ -136,15 +145,16 @@ def dueling_mlp(
     observations = keras.Input(observation_shape, dtype="float32", name="observations")
     x = observations
     if len(observation_shape) != 1:
-        x = layers.Flatten(data_format="channels_last", name="flatten")(x)
+        x = layers.Flatten(data_format="channels_last", dtype=dtype, name="flatten")(x)
     for number, units in enumerate(hidden_units[:-1], start=1):
         x = layers.Dense(
             units,
             activation="relu",
             kernel_initializer=_orthogonal(RELU_GAIN, seeds),
+            dtype=dtype,
             name=f"dense{number}",
         )(x)
-    q_values = dueling_head(x, num_actions, hidden_units[-1], seed=seeds.next())
+    q_values = dueling_head(x, num_actions, hidden_units[-1], seeds.next(), dtype)
     return keras.Model(observations, q_values, name=name)
 
 
@@ -153,6 +163,7 @@ def dueling_head(
     num_actions: int,
     hidden_units: int = 256,
     seed: int | None = None,
+    dtype: str | keras.DTypePolicy | None = None,
 ) -> keras.KerasTensor:
     """Returns the Q-values of a dueling head on features of your own network.
 
@@ -162,6 +173,8 @@ def dueling_head(
         hidden_units: Integer, units of the hidden layer of each stream.
         seed: Integer that makes the initial weights reproducible on one backend,
             or `None`.
+        dtype: Dtype or dtype policy of the hidden layers. The outputs are always
+            float32. Default: that of Keras's configuration.
 
     Returns:
         Symbolic tensor, Q-values, `(batch, num_actions)`, float32.
@@ -193,6 +206,7 @@ def dueling_head(
             hidden_units,
             activation="relu",
             kernel_initializer=_orthogonal(RELU_GAIN, seeds),
+            dtype=dtype,
             name=f"{name}_hidden",
         )(features)
         # float32 also under mixed precision: bfloat16 rounds a Q-value of 100 to
