@@ -56,15 +56,15 @@ def settings_of(game):
 
 def write(folder, game):
     """Trains to the checkpoint, and notes what whoever loads it must find."""
-    from keras_dqn.runs.run import TrainingRun
+    from keras_dqn.runs import parts
+    from keras_dqn.runs.run import Run
 
-    folder.mkdir(parents=True)
-    with TrainingRun(settings_of(game), folder) as run:
+    def stop(agent, progress):
+        return progress.iteration + 1 == STOP_AT
 
-        def stop(agent, progress):
-            return run.state.iteration == STOP_AT
-
-        run.train(console="none", callbacks=[stop])
+    options = {"console": "none", "evaluation": False, "callbacks": [stop]}
+    with Run(settings_of(game), folder, **options) as run:
+        parts.train(run)
     for path in folder.iterdir():
         if path.is_file() and path.name != "settings.json":
             path.unlink()
@@ -80,18 +80,22 @@ def read(folder, more=UPDATES):
 
     from keras_dqn import checkpoint
     from keras_dqn.config import Settings
+    from keras_dqn.envs import make_envs
     from keras_dqn.run_state import RunState
     from keras_dqn.runs import digests
     from keras_dqn.runs.directory import RunDirectory
-    from keras_dqn.runs.run import TrainingRun
+    from keras_dqn.runs.parts import make_agent
 
     _, parts, meta, *_ = checkpoint.load(RunDirectory(folder).checkpoints)
     settings = Settings.from_dict(meta["settings"])
     state = RunState.from_seed(settings.seed)
     state.load_meta(meta["run"])
     state.statistics.load_state_dict(parts["episodes"])
-    with TrainingRun(settings, folder) as run:
-        learner, replay = run.agent.learner, run.agent.replay
+    options = settings.env_options()
+    with make_envs(settings.env_id, settings.num_envs, **options) as envs:
+        agent = make_agent(settings, envs)
+        agent.build(envs)
+        learner, replay = agent.learner, agent.replay
         learner.load_state_dict(parts["learner"])
         replay.load_state_dict(parts["replay"])
         found = {

@@ -4,8 +4,8 @@
 
 Real Breakout, with a checkpoint every few iterations. The process gets SIGKILL at
 random moments: while it starts, trains, evaluates or saves. A new one goes on
-with `--resume`, and so on. Then SHA-256 of all that is left, and of every
-iteration, are held against a run in one piece.
+with `--resume`, and so on. Then the SHA-256 of everything, and of every iteration,
+are compared with those of a run that was not killed.
 """
 
 import argparse
@@ -45,11 +45,11 @@ SETTINGS = {
 ITERATIONS_A_CYCLE = 4
 
 
-class Piece:
+class PartialRun:
     """A process that trains in `out`; `iteration` is the newest that it noted."""
 
     def __init__(self, settings, out, log):
-        self._chain = RunDirectory(out).iteration_digests
+        self._digests = RunDirectory(out).iteration_digests
         words = [sys.executable, "-m", partial_run.__name__, settings, out, "--resume"]
         self._process = subprocess.Popen(
             [str(word) for word in words], stdout=log, stderr=subprocess.STDOUT
@@ -62,14 +62,14 @@ class Piece:
     @property
     def iteration(self):
         with contextlib.suppress(FileNotFoundError):
-            return self._chain.read_bytes().count(b"\n")
+            return self._digests.read_bytes().count(b"\n")
         return 0
 
     @property
     def changed(self):
         """When the file of digests was written to, or `None` without one."""
         with contextlib.suppress(FileNotFoundError):
-            return self._chain.stat().st_mtime_ns
+            return self._digests.stat().st_mtime_ns
         return None
 
     def kill(self):
@@ -80,7 +80,7 @@ class Piece:
     def finish(self):
         """Waits for the end. Raises `RuntimeError` unless it was a good one."""
         if self._process.wait():
-            raise RuntimeError(f"A piece ended with status {self._process.returncode}")
+            raise RuntimeError(f"A run ended with status {self._process.returncode}")
 
 
 def wait_until(is_so, process, seconds):
@@ -109,9 +109,9 @@ def kill_once(process, rng, startup, each):
 
 
 def uninterrupted(settings, out, log):
-    """Runs it in one piece. Returns the seconds of start and of an iteration."""
+    """Runs it without a kill. Returns the seconds of start and of an iteration."""
     started = time.monotonic()
-    process = Piece(settings, out, log)
+    process = PartialRun(settings, out, log)
     wait_until(lambda: process.changed, process, 600.0)
     startup = time.monotonic() - started
     process.finish()
@@ -124,7 +124,7 @@ def kill_again_and_again(settings, out, log, cycles, times, seed):
     rng, counts = np.random.default_rng(seed), collections.Counter()
     startup, each = times
     while counts["killed"] < cycles:
-        process = Piece(settings, out, log)
+        process = PartialRun(settings, out, log)
         where = kill_once(process, rng, startup, each)
         if where is None:
             process.finish()
@@ -134,7 +134,7 @@ def kill_again_and_again(settings, out, log, cycles, times, seed):
         unfinished = any(RunDirectory(out).checkpoints.glob(".*"))
         counts["kills that left an unfinished save"] += unfinished
         print(f"  kill {counts['killed']}: {where}, {process.iteration}", flush=True)
-    Piece(settings, out, log).finish()
+    PartialRun(settings, out, log).finish()
     return counts
 
 
@@ -160,7 +160,7 @@ def main():
         log = stack.enter_context(open(folder / "log.txt", "w"))
         settings = folder / "settings.json"
         settings.write_text(json.dumps(run.to_dict()))
-        whole, killed = folder / "one-piece", folder / "killed"
+        whole, killed = folder / "not-killed", folder / "killed"
         times = uninterrupted(settings, whole, log)
         counts = kill_again_and_again(
             settings, killed, log, cycles, times, options.seed

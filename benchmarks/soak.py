@@ -20,7 +20,8 @@ import machine
 import numpy as np
 
 from keras_dqn import presets
-from keras_dqn.runs.run import TrainingRun
+from keras_dqn.runs import parts
+from keras_dqn.runs.run import Run
 
 COUNTS = ("descriptors", "threads", "children", "files", "traces")
 SETTINGS = {
@@ -84,8 +85,9 @@ def soak(settings, out, minutes, every_seconds):
             samples.append(sample(run, started))
         return now >= 60.0 * minutes
 
-    with TrainingRun(settings, out) as run:
-        run.train(console="none", tensorboard=True, callbacks=[watch])
+    options = {"console": "none", "tensorboard": True, "evaluation": False}
+    with Run(settings, out, callbacks=[watch], **options) as run:
+        parts.train(run)
     return samples
 
 

@@ -1,24 +1,40 @@
 """Trains a double, dueling, prioritized deep Q-network on Atari Breakout.
 
     KERAS_BACKEND=jax python examples/breakout.py --env-steps 1M --out runs/a
-    KERAS_BACKEND=jax python examples/breakout.py --out runs/a --resume
 
-Without flags it is the full run of 40 million agent steps, which takes days on
-a CPU. `--help` lists every number that can be changed.
+By default for 40 million agent steps, days on a CPU; `--help` lists all settings.
 """
 
 import sys
 
-from keras_dqn.cli import train
+import keras_dqn
+from keras_dqn.cli.train import main
 
-# Seconds on two cores, and every part of a real run takes part in it.
-SMOKE = {
-    "env_steps": 2_048,
-    "replay_capacity": 1_024,
-    "target_sync_env_steps": 512,
-    "evaluation_episodes": 2,
-    "evaluation_epsilon": 1.0,
-}
+
+def train(run):
+    from keras.optimizers import Adam  # here: `--help` need not wait for Keras
+
+    s = run.settings
+    envs = keras_dqn.make_envs(s.env_id, s.num_envs, **s.env_options())
+    network = keras_dqn.models.dueling_cnn(
+        envs.num_actions, envs.observation_shape, s.hidden_units, s.seed, s.dtype_policy
+    )
+    replay = keras_dqn.PrioritizedReplay(
+        s.replay_capacity,
+        alpha=s.alpha,
+        priority_epsilon=s.priority_epsilon,
+        gamma=s.gamma,
+        n_steps=s.n_steps,
+    )
+    agent = keras_dqn.DQNAgent(network, replay)
+    adam = Adam(s.learning_rate, epsilon=s.adam_epsilon, clipnorm=s.clipnorm)
+    agent.compile(
+        adam, double_q=s.double_q, huber_delta=s.huber_delta, jit_compile=s.jit_compile
+    )
+    with run.training(agent, envs) as options:  # resumes; logs; saves
+        agent.fit(envs, **options)
+    run.evaluate()
+
 
 if __name__ == "__main__":
-    sys.exit(train.main(preset="breakout", prog="breakout.py", smoke=SMOKE))
+    sys.exit(main(train, preset="breakout"))

@@ -118,12 +118,15 @@ def name(argument: str, value: object) -> str:
     return str(value)
 
 
-def choice(name: str, value: object, choices: collections.abc.Iterable[str]) -> str:
+def choice(
+    name: str, value: object, choices: collections.abc.Iterable[str | bool]
+) -> str:
     """Returns `value` if it is one of the strings in `choices`."""
     choices = tuple(choices)
     if not isinstance(value, str) or value not in choices:
         rule = "one of " + ", ".join(map(repr, choices))
-        raise ArgumentError(name, rule, value, did_you_mean(value, choices))
+        words = [each for each in choices if isinstance(each, str)]
+        raise ArgumentError(name, rule, value, did_you_mean(value, words))
     return str(value)
 
 

@@ -12,6 +12,7 @@ import sys
 import gymnasium
 
 from keras_dqn import envs
+from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.system import signals
 from keras_dqn.system import watchdog
 from tests import toys
@@ -49,7 +50,7 @@ class HangingEnv(toys.CountingEnv):
 def play(where, directory, timeout_seconds):
     HangingEnv.where, HangingEnv.at = where, 3
     made = envs.make_envs(HangingEnv)
-    dog = watchdog.Watchdog(directory, timeout_seconds)
+    dog = watchdog.Watchdog(RunDirectory(directory).hang, timeout_seconds)
     with signals.handled(signals.COMMAND), dog, dog.watching(made), made:
         if where == "nowhere":
             hang()
@@ -63,8 +64,8 @@ if __name__ == "__main__":
     watchdog.GRACE_SECONDS = 1.0
     gymnasium.register("Hanging-v0", entry_point=HangingEnv)
     if where == "run":
-        from keras_dqn.cli import train
+        from keras_dqn.cli.__main__ import main
 
         os.register_at_fork(before=lambda: os.write(2, b"forked\n"))
-        sys.exit(train.main(arguments))
+        sys.exit(main(["train", *arguments]))
     play(where, arguments[0], float(arguments[1]) if arguments[1] != "none" else None)

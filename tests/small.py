@@ -10,7 +10,7 @@ import gymnasium
 
 from keras_dqn import checkpoint
 from keras_dqn import presets
-from keras_dqn.cli import train
+from tests import runs
 
 ENV_ID = "Small-v0"
 SETTINGS = {
@@ -47,7 +47,8 @@ def flags(**changes):
 
 def run(out, *more):
     """Runs the command in this process, without a console. Returns its exit code."""
-    return train.main([*flags(), "--console", "none", "--out", str(out), *more])
+    words = ["train", *flags(), "--console", "none", "--out", out]
+    return runs.command(*words, *more)
 
 
 @contextlib.contextmanager

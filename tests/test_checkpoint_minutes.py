@@ -64,7 +64,7 @@ class Saving:
 
 
 class Run:
-    """Trains an iteration at a time, and saves as `TrainingRun` does."""
+    """Trains an iteration at a time, and saves as `Run` does."""
 
     def __init__(self, monkeypatch, minutes):
         self.disk = disk = Disk()

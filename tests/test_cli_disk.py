@@ -9,8 +9,9 @@ import textwrap
 
 import pytest
 
-from keras_dqn.cli import train
+from keras_dqn.runs.run import Run
 from keras_dqn.system import files
+from tests import runs
 from tests.small import newest
 from tests.small import registered
 from tests.small import run
@@ -52,20 +53,18 @@ def test_training_goes_on_after_a_save_that_failed(tmp_path, capsys, full_disk):
 def test_without_a_console_failed_saves_are_said_all_the_same(
     tmp_path, capsys, full_disk, monkeypatch
 ):
-    from keras_dqn.runs.run import TrainingRun
-
     full_disk += [2, 3]
 
     def full(run, path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     with registered(CountingEnv), monkeypatch.context() as patch:
-        patch.setattr(TrainingRun, "_save_network", full)
+        patch.setattr(Run, "_save_network", full)
         flags = ["--console", "none", "--evaluation-interval-iterations", "5"]
         assert run(tmp_path / "run", *flags) == 74  # the last network cannot be saved
     captured = capsys.readouterr()
     assert captured.err.count("Could not save a checkpoint: ") == 2
-    assert captured.err.count("Could not save best.keras: ") == 2
+    assert captured.err.count("Could not save the best network: ") == 2
     assert "Could not" not in captured.out
 
 
@@ -81,7 +80,7 @@ def test_after_three_failures_in_a_row_the_run_ends_with_what_was_saved_before(
         assert newest(tmp_path / "run") == 12
         full_disk.clear()
         flags = ["--resume", "--console", "none", "--no-evaluation"]
-        assert train.main([*flags, "--out", str(tmp_path / "run")]) == 0
+        assert runs.command("train", *flags, "--out", tmp_path / "run") == 0
     assert newest(tmp_path / "run") == 72
 
 
@@ -101,7 +100,7 @@ def test_a_best_network_that_cannot_be_saved_is_said_and_the_training_goes_on(
         flags = ["--evaluation-interval-iterations", "5", *PLAIN]
         assert run(tmp_path / "run", *flags) == 0
     text = capsys.readouterr().out
-    assert text.count("Could not save best.keras: ") == 1
+    assert text.count("Could not save the best network: ") == 1
     assert text.count("Evaluation at ") == 2
     assert (tmp_path / "run" / "best.keras").exists()  # of the second
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from keras_dqn.cli import train
 from keras_dqn.config import FIELDS
+from tests import runs
 
 # Seconds at most, whatever is changed: the game is short and so is the run.
 BASE = {
@@ -74,10 +74,9 @@ def outcome(tmp_path_factory, flags):
     argv = ["--preset", "cartpole", "--console", "none", "--out", str(out)]
     errors = io.StringIO()
     with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            code = train.main([*argv, *(f"{name}={flags[name]}" for name in flags)])
-        except SystemExit as exit:
-            code = exit.code
+        code = runs.command(
+            "train", *argv, *(f"{name}={flags[name]}" for name in flags)
+        )
     assert out.exists() == (code == 0)
     return code, errors.getvalue()
 

@@ -17,17 +17,23 @@ pytestmark = pytest.mark.numpy
 WRONG_USAGE, WRONG_VALUE = 64, 78
 
 
-def parsed(*argv, **kwargs):
-    return options.parse(list(argv), **kwargs)[0]
+def parsed(*argv, preset="breakout"):
+    """The settings of a program with the flags of `Settings` and `--preset`."""
+    parser = options.Parser(prog="program", add_help=False)
+    options.add_preset(parser, preset)
+    options.add_settings(parser)
+    namespace = parser.parse_args(argv)
+    preset = getattr(namespace, "preset", preset)
+    return options.settings_of(parser, namespace, preset)
 
 
 @pytest.fixture
 def exits(capsys):
     """Returns a function that gives the exit code and message for some flags."""
 
-    def run(*argv, **kwargs):
+    def run(*argv):
         with pytest.raises(SystemExit) as caught:
-            options.parse(list(argv), **kwargs)
+            parsed(*argv)
         return caught.value.code, capsys.readouterr().err
 
     return run
@@ -36,7 +42,6 @@ def exits(capsys):
 def test_no_flags_give_the_preset():
     assert parsed() == presets.breakout()
     assert parsed(preset="cartpole") == presets.cartpole()
-    assert parsed(preset=presets.cartpole) == presets.cartpole()
 
 
 def test_every_field_has_a_flag_of_its_own():
@@ -61,6 +66,9 @@ def test_every_field_has_a_flag_of_its_own():
         ("--life-loss terminal", {"life_loss": "terminal"}),
         ("--clip-rewards", {"clip_rewards": True}),
         ("--no-double-q", {"double_q": False}),
+        ("--jit-compile yes", {"jit_compile": True}),
+        ("--jit-compile no", {"jit_compile": False}),
+        ("--jit-compile auto", {}),
         ("--no-double-q --double-q", {}),
         ("--seed 1 --seed 2", {"seed": 2}),
         ("--epsilon-endpoints none", {"epsilon_endpoints": ()}),
@@ -146,12 +154,12 @@ def test_a_value_that_no_run_can_use_exits_78_with_a_short_message(argv, words, 
     code, message = exits(*argv.split())
     assert code == WRONG_VALUE
     assert words in message
-    assert message.startswith("keras-dqn: ")
+    assert message.startswith("program: ")
     assert 1 <= len(message.splitlines()) <= 2
 
 
 def test_the_message_points_to_the_flag(exits):
-    assert "See --env in `keras-dqn --help`." in exits("--env=")[1]
+    assert "See --env in `program --help`." in exits("--env=")[1]
 
 
 @pytest.mark.parametrize(
@@ -173,61 +181,71 @@ def test_wrong_usage_exits_64_with_a_short_message(argv, words, exits):
     code, message = exits(*argv.split())
     assert code == WRONG_USAGE
     assert words in message
-    assert message.startswith("keras-dqn: ")
+    assert message.startswith("program: ")
     assert 1 <= len(message.splitlines()) <= 2
 
 
 def test_a_preset_that_is_named_gives_the_defaults():
-    settings, others = options.parse(["--preset", "cartpole", "--seed", "1"])
+    settings = parsed("--preset", "cartpole", "--seed", "1")
     assert settings == presets.cartpole(seed=1)
-    assert others.preset == "cartpole"
     assert parsed("--preset=cartpole") == presets.cartpole()
 
 
-def test_a_function_of_changes_is_a_preset_without_a_flag(exits):
+def test_changes_to_a_preset_come_before_those_of_the_command_line():
+    parser = options.Parser(prog="program", add_help=False)
+    options.add_settings(parser)
+    namespace = parser.parse_args(["--seed", "3"])
+    changes = {"cartpole": {"seed": 2, "gamma": 0.5}}
+    for preset, expected in (
+        ("cartpole", presets.cartpole(seed=3, gamma=0.5)),
+        ("breakout", presets.breakout(seed=3)),
+    ):
+        assert options.settings_of(parser, namespace, preset, changes) == expected
+
+
+def test_settings_can_be_the_start_too():
     settings = presets.breakout(seed=5)
-    changed, others = options.parse(["--gamma", "0.5"], settings.replace)
+    parser = options.Parser(prog="program", add_help=False)
+    options.add_settings(parser)
+    namespace = parser.parse_args(["--gamma", "0.5"])
+    changed = options.settings_of(parser, namespace, settings.replace)
     assert changed == settings.replace(gamma=0.5)
-    assert vars(others) == {}
-    assert exits("--preset", "cartpole", preset=settings.replace)[0] == WRONG_USAGE
 
 
-def test_options_of_the_caller_come_back_apart():
-    parser = options.Parser(prog="train")
+def test_options_of_the_program_are_no_settings():
+    parser = options.Parser(prog="program", add_help=False)
     parser.add_argument("--out")
-    parser.add_argument("--smoke", action="store_true")
-    settings, others = options.parse(
-        ["--out", "runs/1", "--seed", "3", "--smoke"], parser=parser
-    )
+    options.add_settings(parser)
+    namespace = parser.parse_args(["--out", "runs/1", "--seed", "3"])
+    settings = options.settings_of(parser, namespace, "breakout")
     assert settings == presets.breakout(seed=3)
-    assert vars(others) == {"out": "runs/1", "smoke": True, "preset": "breakout"}
+    assert namespace.out == "runs/1"
 
 
 def test_a_subcommand_has_the_flags_and_names_near_misses(capsys):
-    parser = options.Parser(prog="keras-dqn")
-    train = parser.add_subparsers(dest="command").add_parser("train")
-    options.add_settings(train, presets.breakout)
+    parser = options.Parser(prog="program")
+    train = parser.add_subparsers().add_parser("train", add_help=False)
+    options.add_settings(train)
     namespace = parser.parse_args(["train", "--seed", "3"])
-    settings, others = options.split(namespace, presets.breakout)
+    settings = options.settings_of(train, namespace, "breakout")
     assert settings == presets.breakout(seed=3)
-    assert others.command == "train"
     with pytest.raises(SystemExit) as caught:
         parser.parse_args(["train", "--sead", "3"])
     assert caught.value.code == WRONG_USAGE
-    assert "keras-dqn train: unknown flag --sead. Did you mean `--seed`?" in (
+    assert "program train: unknown flag --sead. Did you mean `--seed`?" in (
         capsys.readouterr().err
     )
 
 
 def help_text(capsys, *argv):
     with pytest.raises(SystemExit) as caught:
-        options.parse([*argv, "--help"])
+        parsed(*argv)
     assert caught.value.code == 0
     return " ".join(capsys.readouterr().out.split())
 
 
 def test_help_shows_each_flag_with_its_default_and_unit(capsys):
-    text = help_text(capsys)
+    text = help_text(capsys, "--help")
     for name, field in FIELDS.items():
         assert options.flag(name) in text
         assert " ".join(field.metadata["help"].split()) in text
@@ -238,17 +256,20 @@ def test_help_shows_each_flag_with_its_default_and_unit(capsys):
 
 
 def test_help_shows_the_defaults_of_the_preset_that_is_named(capsys):
-    assert "(default: CartPole-v1)" in help_text(capsys, "--preset", "cartpole")
+    for flags in ("--preset cartpole --help", "-h --preset cartpole"):
+        assert "(default: CartPole-v1)" in help_text(capsys, *flags.split())
 
 
 def test_each_setting_can_be_written_as_a_flag_and_read_back():
     settings = presets.cartpole(
-        clip_rewards=True, double_q=False, clipnorm=None, seed=123
+        clip_rewards=True, double_q=False, clipnorm=None, jit_compile=False, seed=123
     )
     argv = []
     for field in dataclasses.fields(settings):
         value, name = getattr(settings, field.name), options.flag(field.name)
-        if isinstance(value, bool):
+        if field.metadata["kind"] == "choice" and value is False:
+            argv += [name, "no"]
+        elif isinstance(value, bool):
             argv.append(name if value else name.replace("--", "--no-", 1))
         elif isinstance(value, tuple):
             argv += [name, ",".join(f"{x}:{y}" for x, y in value)]

@@ -16,9 +16,9 @@ import pytest
 
 from keras_dqn import checkpoint
 from keras_dqn import evaluation
-from keras_dqn.cli import train
 from keras_dqn.system import signals
 from keras_dqn.system.watchdog import Watchdog
+from tests import runs
 from tests import small
 from tests import toys
 from tests.small import run
@@ -84,7 +84,8 @@ def signals_at_step(step, *signums):
 
 def resume(out, *flags):
     Signalling.at = None
-    return train.main(["--resume", "--out", str(out), "--console", "none", *flags])
+    words = ["train", "--resume", "--out", out, "--console", "none", *flags]
+    return runs.command(*words)
 
 
 @pytest.mark.parametrize("signum", STOPS)

@@ -11,22 +11,18 @@ import time
 import keras
 import pytest
 
-from keras_dqn.cli import train
 from keras_dqn.system.exit_codes import MEANINGS
+from tests import runs
 
 ROOT = pathlib.Path(__file__).parents[1]
-SMOKE = {
-    "env_steps": 256,
-    "replay_capacity": 128,
-    "hidden_units": 16,
-    "batch_size": 4,
-    "evaluation_episodes": 1,
-    "evaluation_epsilon": 1.0,
-}
+SMALL = (
+    "--env-steps 256 --replay-capacity 128 --hidden-units 16 --batch-size 4 "
+    "--evaluation-episodes 1 --evaluation-epsilon 1"
+).split()
 
 
-def command(*flags, **kwargs):
-    return train.main(list(flags), **{"preset": "breakout", "smoke": SMOKE, **kwargs})
+def command(*flags):
+    return runs.command("train", *flags)
 
 
 def example(*arguments, **environment):
@@ -44,7 +40,7 @@ def test_a_smoke_run_of_breakout_trains_evaluates_and_leaves_its_files(
     tmp_path, capsys
 ):
     out = tmp_path / "run"
-    assert command("--smoke", "--out", str(out)) == 0
+    assert command(*SMALL, "--out", out) == 0
     text = capsys.readouterr().out
     assert "ALE/Breakout" in text
     assert f"Saved model: {out / 'network.keras'}" in text
@@ -77,11 +73,7 @@ def test_bad_input_is_refused_in_a_line_or_two_and_nothing_is_written(
     flags, code, words, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    try:
-        received = command(*flags)
-    except SystemExit as error:
-        received = error.code
-    assert received == code
+    assert command(*flags) == code
     text = capsys.readouterr().err
     assert "Traceback" not in text
     assert len(text.strip().splitlines()) <= 2
@@ -112,23 +104,22 @@ def test_another_preset_can_be_chosen(tmp_path, capsys):
 
 def test_an_out_directory_that_holds_something_is_not_touched(tmp_path, capsys):
     (tmp_path / "precious.txt").write_text("mine")
-    assert command("--smoke", "--out", str(tmp_path)) == 74
+    assert command(*SMALL, "--out", tmp_path) == 74
     assert "new or empty" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
     file = tmp_path / "precious.txt"
-    assert command("--smoke", "--out", str(file)) == 74
+    assert command(*SMALL, "--out", file) == 74
     assert file.read_text() == "mine"
 
 
 def test_a_command_that_was_killed_as_it_started_can_be_given_again(tmp_path):
     (tmp_path / "LOCK").write_text("{}")  # all that it had made
-    flags = ["--smoke", "--no-evaluation", "--env-steps", "1k", "--out", str(tmp_path)]
-    assert command(*flags) == 0
+    assert command(*SMALL, "--no-evaluation", "--out", tmp_path) == 0
 
 
 def test_resume_refuses_to_become_another_run_and_says_what_differs(tmp_path, capsys):
     out = tmp_path / "run"
-    assert command("--smoke", "--no-evaluation", "--out", str(out)) == 0
+    assert command(*SMALL, "--no-evaluation", "--out", out) == 0
     capsys.readouterr()
     assert command("--out", str(out), "--resume", "--gamma", "0.5") == 78
     assert "gamma: 0.99 -> 0.5" in capsys.readouterr().err
@@ -146,9 +137,10 @@ def test_a_directory_that_cannot_be_looked_at_is_an_io_error(capsys):
     assert "File name too long" in text and "Traceback" not in text
 
 
-def test_resume_takes_no_smoke_for_its_settings_are_those_of_the_run(tmp_path, capsys):
-    assert command("--resume", "--smoke", "--out", str(tmp_path)) == 64
-    assert "--smoke" in capsys.readouterr().err
+@pytest.mark.parametrize("flags", [["--smoke"], ["--preset", "atari"]])
+def test_resume_takes_the_settings_of_its_run_and_no_others(tmp_path, capsys, flags):
+    assert command("--resume", *flags, "--out", tmp_path) == 64
+    assert f"{flags[0]} chooses the settings of a new run" in capsys.readouterr().err
 
 
 def test_resume_without_a_run_is_an_input_error(tmp_path, capsys):
@@ -160,7 +152,7 @@ def test_without_checkpoint_that_can_be_read_resume_stops_and_deletes_nothing(
     tmp_path, capsys
 ):
     out = tmp_path / "run"
-    assert command("--smoke", "--no-evaluation", "--out", str(out)) == 0
+    assert command(*SMALL, "--no-evaluation", "--out", out) == 0
     (only,) = (out / "checkpoints").glob("checkpoint-*")
     (only / "learner.bin").write_bytes(b"no")
     assert command("--resume", "--out", str(out)) == 74
@@ -178,10 +170,8 @@ def test_a_reward_that_is_not_a_number_ends_the_run_with_its_place(tmp_path, cap
         entry_point=lambda: toys.ScriptedEnv(at=3, reward=float("nan")),
     )
     try:
-        code = train.main(
-            ["--env", "NaNReward-v0", "--out", str(tmp_path / "run")],
-            preset="cartpole",
-        )
+        flags = ["--env", "NaNReward-v0", "--out", tmp_path / "run"]
+        code = command("--preset", "cartpole", *flags)
     finally:
         del gymnasium.registry["NaNReward-v0"]
     text = capsys.readouterr().err
@@ -208,7 +198,7 @@ def test_a_backend_chosen_after_keras_was_imported_is_refused(
 ):
     others = {"tensorflow", "jax", "torch"} - {keras.config.backend()}
     monkeypatch.setenv("KERAS_BACKEND", min(others))
-    assert command("--smoke", "--out", str(tmp_path / "run")) == 78
+    assert command(*SMALL, "--out", tmp_path / "run") == 78
     assert "set before Keras is imported" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

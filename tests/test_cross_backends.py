@@ -13,7 +13,7 @@ import shutil
 import keras
 import pytest
 
-from keras_dqn.cli import train
+from tests import runs
 from tests.scripts import FOLDER
 from tests.scripts import table_rows
 
@@ -52,7 +52,7 @@ def test_the_command_goes_on_with_it_and_says_what_has_changed(
 ):
     out = shutil.copytree(DATA / f"from-{writer}", tmp_path / "run")
     words = f"--resume --out {out} --env-steps 128 --console plain --no-evaluation"
-    assert train.main(words.split()) == 0
+    assert runs.command("train", *words.split()) == 0
     text = capsys.readouterr().out
     assert "at 96 agent steps" in text
     if writer != keras.config.backend():

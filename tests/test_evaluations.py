@@ -85,7 +85,7 @@ def test_one_that_was_broken_off_is_played_first_when_the_run_goes_on():
 def test_a_network_that_cannot_be_saved_is_said_and_may_be_saved_next_time():
     table = Table([2.0, 1.0], fails=True)
     table.iterate(2)
-    assert table.said[-1] == "Could not save best.keras: No space"
+    assert table.said[-1] == "Could not save the best network: No space"
     table.fails = False
     table.iterate(4)
     assert table.saved == [40]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from keras_dqn import presets
-from keras_dqn.runs.run import TrainingRun
+from keras_dqn.agent import DQNAgent
+from tests import runs
 
 CARTPOLE = presets.cartpole(
     env_steps=800,
@@ -60,18 +61,17 @@ def digests(run, state_from):
 
 
 def straight(settings, out):
-    with TrainingRun(settings, out) as run:
-        assert run.train(console="none")
-        return digests(run, out)
+    run = runs.train(settings, out)
+    assert not run.was_stopped
+    return digests(run, out)
 
 
-def in_pieces(settings, out, stops):
+def resumed(settings, out, stops):
     for number, env_steps in enumerate([*stops, settings.env_steps]):
-        piece = settings.replace(env_steps=env_steps)
-        with TrainingRun(piece, out) as run:
-            assert run.train(console="none", resume=number > 0)
-            found = digests(run, out)
-    return found
+        part = settings.replace(env_steps=env_steps)
+        run = runs.train(part, out, resume=number > 0)
+        assert not run.was_stopped
+    return digests(run, out)
 
 
 @pytest.mark.parametrize(
@@ -82,43 +82,35 @@ def in_pieces(settings, out, stops):
         (200, 300, 700),  # several times
     ],
 )
-def test_a_run_in_pieces_ends_in_the_same_bits_as_one_that_never_stopped(
-    tmp_path, stops
-):
+def test_a_resumed_run_ends_in_the_same_bits_as_one_that_never_stopped(tmp_path, stops):
     whole = straight(CARTPOLE, tmp_path / "whole")
-    pieces = in_pieces(CARTPOLE, tmp_path / "pieces", stops)
-    assert pieces == whole
+    found = resumed(CARTPOLE, tmp_path / "resumed", stops)
+    assert found == whole
 
 
-def test_breakout_in_pieces_ends_in_the_same_bits(tmp_path):
+def test_a_resumed_run_of_breakout_ends_in_the_same_bits(tmp_path):
     whole = straight(BREAKOUT, tmp_path / "whole")
-    pieces = in_pieces(BREAKOUT, tmp_path / "pieces", (128, 192))
-    assert pieces == whole
+    found = resumed(BREAKOUT, tmp_path / "resumed", (128, 192))
+    assert found == whole
 
 
 def test_a_stop_between_checkpoints_goes_on_and_says_that_it_is_not_exact(
-    tmp_path, capsys
+    tmp_path, capsys, monkeypatch
 ):
     out = tmp_path / "run"
-    with TrainingRun(CARTPOLE.replace(env_steps=430), out) as run:
-        run.train(console="none")
-        before = run.agent.learner.state_dict()
-        updates = json.loads(
-            next(
-                (out / "checkpoints").glob("checkpoint-000000000430/meta.json")
-            ).read_text()
-        )["run"]["updates"]
+    before = runs.train(CARTPOLE.replace(env_steps=430), out).agent.learner.state_dict()
+    meta = out / "checkpoints" / "checkpoint-000000000430" / "meta.json"
+    updates = json.loads(meta.read_text())["run"]["updates"]
     capsys.readouterr()
     seen = []
-    with TrainingRun(CARTPOLE, out) as run:
-        original = run.agent.fit
+    fit = DQNAgent.fit
 
-        def fit(*args, **kwargs):
-            seen.append(run.agent.learner.state_dict())
-            return original(*args, **kwargs)
+    def spying(agent, *args, **kwargs):
+        seen.append(agent.learner.state_dict())
+        return fit(agent, *args, **kwargs)
 
-        run.agent.fit = fit
-        run.train(console="plain", resume=True)
+    monkeypatch.setattr(DQNAgent, "fit", spying)
+    runs.train(CARTPOLE, out, console="plain", resume=True)
     text = capsys.readouterr().out
     assert "Loaded model" in text and "not exactly" in text
     for name in before:
@@ -131,11 +123,9 @@ def test_a_stop_between_checkpoints_goes_on_and_says_that_it_is_not_exact(
 
 def test_an_exact_resume_says_loaded_model_and_nothing_of_differing(tmp_path, capsys):
     out = tmp_path / "run"
-    with TrainingRun(CARTPOLE.replace(env_steps=400), out) as run:
-        run.train(console="none")
+    runs.train(CARTPOLE.replace(env_steps=400), out)
     capsys.readouterr()
-    with TrainingRun(CARTPOLE, out) as run:
-        run.train(console="plain", resume=True)
+    runs.train(CARTPOLE, out, console="plain", resume=True)
     text = capsys.readouterr().out
     assert "Loaded model" in text
     assert "not exactly" not in text
@@ -152,22 +142,19 @@ def test_a_checkpoint_is_saved_at_each_interval_and_at_the_end(tmp_path, monkeyp
         return original(self, env_steps, parts, meta)
 
     monkeypatch.setattr(checkpoint.Store, "begin", begin)
-    with TrainingRun(CARTPOLE.replace(env_steps=450), tmp_path / "run") as run:
-        run.train(console="none")
+    runs.train(CARTPOLE.replace(env_steps=450), tmp_path / "run")
     assert saved == [100, 200, 300, 400, 450]
     assert presets.breakout().checkpoint_interval_iterations == 100_000
 
 
 def test_the_log_of_a_resumed_run_has_no_step_twice(tmp_path):
     out = tmp_path / "run"
-    with TrainingRun(CARTPOLE.replace(env_steps=430), out) as run:
-        run.train(console="none")
+    runs.train(CARTPOLE.replace(env_steps=430), out)
     newest = sorted((out / "checkpoints").glob("checkpoint-*"))[-1]
     for file in newest.iterdir():
         file.unlink()  # the newest is lost: the run goes on from an older one
     newest.rmdir()
-    with TrainingRun(CARTPOLE, out) as run:
-        run.train(console="none", resume=True)
+    runs.train(CARTPOLE, out, console="none", resume=True)
     lines = [json.loads(line) for line in (out / "metrics.jsonl").open()]
     steps = [line["env_steps"] for line in lines if line["type"] == "metrics"]
     assert steps == sorted(set(steps))
@@ -184,19 +171,23 @@ def test_a_full_disk_at_a_checkpoint_is_said_and_training_goes_on(
 
     monkeypatch.setattr(checkpoint.Store, "publish", fail)
     out = tmp_path / "run"
-    with TrainingRun(CARTPOLE.replace(env_steps=230), out) as run:
-        with pytest.raises(OSError, match="last checkpoint could not be saved"):
-            run.train(console="plain")
-        assert run.state.iteration == run.settings.iterations
+    seen = []
+
+    def note(agent, progress):
+        seen.append(progress.env_steps_done)
+
+    options = {"console": "plain", "callbacks": [note]}
+    with pytest.raises(OSError, match="last checkpoint could not be saved"):
+        runs.train(CARTPOLE.replace(env_steps=230), out, **options)
+    assert seen[-1] == 230
     # At 100 and 200 steps, and at the end, when the console is closed already.
     text = capsys.readouterr().out
     assert text.count("Could not save a checkpoint") == 3
     assert "It needs " in text and " are free in " in text
     assert (out / "network.keras").exists()
-    with TrainingRun(CARTPOLE.replace(env_steps=430), tmp_path / "other") as run:
-        with pytest.raises(OSError, match="3 checkpoints in a row .* No space left"):
-            run.train(console="plain")
-        assert 150 <= run.state.iteration < 200
+    with pytest.raises(OSError, match="3 checkpoints in a row .* No space left"):
+        runs.train(CARTPOLE.replace(env_steps=430), tmp_path / "other", **options)
+    assert 300 <= seen[-1] < 400
 
 
 def test_evaluations_on_the_way_keep_the_best_network_and_end_a_solved_run(
@@ -206,8 +197,8 @@ def test_evaluations_on_the_way_keep_the_best_network_and_end_a_solved_run(
     settings = CARTPOLE.replace(
         evaluation_interval_iterations=100, evaluation_episodes=4, stop_at_score=5.0
     )
-    with TrainingRun(settings, out) as run:
-        assert run.train(console="plain")  # finished: any pole stands for 5 steps
+    run = runs.train(settings, out, console="plain")
+    assert not run.was_stopped  # any pole stands for 5 steps
     text = capsys.readouterr().out
     assert text.count("Evaluation at ") == 1
     assert "Evaluation at 200 agent steps: CartPole-v1: mean score" in text
@@ -225,8 +216,7 @@ def test_evaluations_on_the_way_do_not_change_the_run(tmp_path):
 
 def test_a_resume_never_asks_keras_to_open_anything(tmp_path, monkeypatch):
     out = tmp_path / "run"
-    with TrainingRun(CARTPOLE.replace(env_steps=200), out) as run:
-        run.train(console="none")
+    runs.train(CARTPOLE.replace(env_steps=200), out)
 
     def refuse(*args, **kwargs):
         raise AssertionError("Keras was asked to open something")
@@ -235,5 +225,4 @@ def test_a_resume_never_asks_keras_to_open_anything(tmp_path, monkeypatch):
         monkeypatch.setattr(keras.saving, name, refuse)
     monkeypatch.setattr(keras.models, "load_model", refuse)
     monkeypatch.setattr(keras.Model, "load_weights", refuse)
-    with TrainingRun(CARTPOLE.replace(env_steps=300), out) as run:
-        assert run.train(console="none", resume=True)
+    assert not runs.train(CARTPOLE.replace(env_steps=300), out, resume=True).was_stopped

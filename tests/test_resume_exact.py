@@ -7,10 +7,10 @@ import shutil
 import pytest
 
 from keras_dqn import checkpoint
-from keras_dqn.cli import train
 from keras_dqn.runs import digests
 from keras_dqn.runs import provenance
-from keras_dqn.runs.run import TrainingRun
+from keras_dqn.runs.checkpoints import RunCheckpoints
+from tests import runs
 from tests import small
 
 SETTINGS = small.settings(
@@ -27,16 +27,16 @@ def run_to(out, iteration=None, resume=False, exact=False, **changes):
     """Returns the digests at the end, before iteration `iteration`."""
 
     def stop(agent, progress):
-        return run.state.iteration == iteration
+        return progress.iteration + 1 == iteration
 
-    with TrainingRun(SETTINGS.replace(**changes), out) as run:
-        run.train(console="plain", resume=resume, exact=exact, callbacks=[stop])
-        return {
-            **digests.of_learner(run.agent.learner),
-            **digests.of_replay(run.agent.replay),
-            **digests.of_run_state(run.state),
-            "metrics": digests.of_metrics(out / "metrics.jsonl"),
-        }
+    options = {"resume": resume, "exact": exact, "callbacks": [stop]}
+    run = runs.train(SETTINGS.replace(**changes), out, console="plain", **options)
+    return {
+        **digests.of_learner(run.agent.learner),
+        **digests.of_replay(run.agent.replay),
+        **digests.of_run_state(run.state),
+        "metrics": digests.of_metrics(out / "metrics.jsonl"),
+    }
 
 
 def newest_meta(out):
@@ -141,7 +141,7 @@ def test_a_checkpoint_that_says_what_cannot_be_is_an_io_error_in_one_line(
     out = tmp_path / "run"
     run_to(out, iteration=4)
     forge_meta(out, monkeypatch, **changes)
-    assert train.main(["--resume", "--out", str(out)]) == 74
+    assert runs.command("train", "--resume", "--out", out) == 74
     text = capsys.readouterr().err
     assert "checkpoint-000000000032" in text and "Traceback" not in text
 
@@ -157,7 +157,7 @@ def test_settings_that_were_edited_by_hand_are_held_against_the_checkpoint(
     out = tmp_path / "run"
     run_to(out, iteration=4)
     edit_settings(out, gamma=0.5, n_steps=2)
-    assert train.main(["--resume", "--out", str(out)]) == 74
+    assert runs.command("train", "--resume", "--out", out) == 74
     text = capsys.readouterr().err
     assert "gamma: 0.99 -> 0.5" in text and "n_steps: 1 -> 2" in text
 
@@ -169,7 +169,7 @@ def test_another_rom_is_refused_by_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(provenance, "facts", lambda info: {**facts(info), **rom})
     run_to(out, iteration=4)
     rom["rom_md5"] = "1" * 32
-    assert train.main(["--resume", "--out", str(out)]) == 74
+    assert runs.command("train", "--resume", "--out", out) == 74
     assert "ROM must be the one" in capsys.readouterr().err
 
 
@@ -183,8 +183,8 @@ def test_without_the_checkpoints_that_there_were_no_run_starts_anew(
     run_to(out, iteration=iteration)
     shutil.rmtree(out / "checkpoints")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert train.main(["--resume", "--out", str(out)]) == 74
-    assert f"{witness} is of a run that had saved one" in capsys.readouterr().err
+    assert runs.command("train", "--resume", "--out", out) == 74
+    assert f"by {witness} there must have been one" in capsys.readouterr().err
     assert before == {
         path.name: path.read_bytes() for path in out.iterdir() if path.is_file()
     }
@@ -198,28 +198,29 @@ def test_without_the_checkpoints_of_a_slow_run_none_starts_anew(tmp_path, capsys
     (out / "network.keras").unlink()
     began = (out / "settings.json").stat().st_mtime
     os.utime(out / "metrics.jsonl", (began, began + 20 * 60))
-    assert train.main(["--resume", "--out", str(out)]) == 74
-    assert "metrics.jsonl is of a run that had saved one" in capsys.readouterr().err
+    assert runs.command("train", "--resume", "--out", out) == 74
+    assert "by metrics.jsonl there must have been one" in capsys.readouterr().err
     os.utime(out / "metrics.jsonl", (began, began + 20 * 60 - 1))
-    assert train.main(["--resume", "--out", str(out), "--no-evaluation"]) == 0
+    assert runs.command("train", "--resume", "--out", out, "--no-evaluation") == 0
 
 
 def test_checkpoints_by_the_clock_change_nothing_and_the_newest_exact_one_stays(
-    whole, tmp_path, capsys
+    whole, tmp_path, monkeypatch
 ):
-    often = {"checkpoint_interval_minutes": 1e-9}
-    assert run_to(tmp_path / "often", **often) == whole
+    # After every iteration, even while one is being written: it is waited for.
+    monkeypatch.setattr(RunCheckpoints, "is_due", lambda self: True)
+    assert run_to(tmp_path / "often") == whole
     out = tmp_path / "run"
-    run_to(out, iteration=7, **often)
-    assert "checkpoint-000000000008" in capsys.readouterr().out  # the first of those
-    assert (out / "checkpoints" / "checkpoint-000000000032").exists()
+    run_to(out, iteration=7)
+    names = sorted(path.name for path in (out / "checkpoints").glob("checkpoint-*"))
+    assert names[0] == "checkpoint-000000000032" and len(names) == 3
     assert newest_meta(out)["run"]["iteration"] == 7
     assert not newest_meta(out)["exact"]
     assert run_to(out, resume=True, exact=True) == whole  # without a limit of time
 
 
 def test_exact_without_resume_is_a_wrong_use(capsys):
-    assert train.main(["--exact"]) == 64
+    assert runs.command("train", "--exact") == 64
     assert "--exact needs --resume" in capsys.readouterr().err
 
 
@@ -232,7 +233,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(whole, tm
             raise Killed
 
     out = tmp_path / "run"
-    with pytest.raises(Killed), TrainingRun(SETTINGS, out) as run:
-        run.train(console="none", callbacks=[kill])
+    with pytest.raises(Killed):
+        runs.train(SETTINGS, out, callbacks=[kill])
     assert (out / "metrics.jsonl").stat().st_size
     assert run_to(out, resume=True) == whole  # the log, too

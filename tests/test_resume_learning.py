@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_dqn import presets
-from keras_dqn.runs.run import TrainingRun
+from tests import runs
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +27,6 @@ SETTINGS = presets.cartpole(
     epsilon_endpoints=((0, 1.0), (800, 0.05)),
     epsilon_final=0.05,
     checkpoint_interval_iterations=60,
-    evaluation_episodes=20,
-    evaluation_epsilon=0.0,
     evaluation_interval_iterations=None,
     stop_at_score=None,
 )
@@ -44,11 +42,9 @@ def scores(seed, out, stops=()):
             seen.extend(episode.score for episode in progress.episodes)
             return progress.iteration + 1 == stop
 
-        with TrainingRun(settings, out) as run:
-            run.train(console="none", resume=number > 0, callbacks=[note])
-    with TrainingRun(settings, out) as run:
-        run.train(console="none", resume=True)
-        return np.mean(seen[:20]), np.mean(seen[-40:]), run.evaluate().mean
+        run = runs.train(settings, out, resume=number > 0, callbacks=[note])
+    result = run.agent.evaluate(episodes=20, epsilon=0.0, seed=(seed, 0))
+    return np.mean(seen[:20]), np.mean(seen[-40:]), result.mean
 
 
 def test_resumed_runs_score_within_the_band_of_those_that_never_stopped(tmp_path):

@@ -11,9 +11,12 @@ import gymnasium
 import pytest
 
 from keras_dqn import presets
+from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.runs import digests
 from keras_dqn.runs.checkpoints import RunCheckpoints
-from keras_dqn.runs.run import TrainingRun
+from keras_dqn.runs.parts import train as train_parts
+from keras_dqn.runs.run import Run
+from tests import runs
 from tests import vault
 
 ENV_IDS = {length: f"keras_dqn/Echo{length}-v0" for length in (4, 5)}
@@ -96,15 +99,16 @@ def carried_on(run, progress):
 def train(settings, out, resume=False, iterations=None, each=None):
     """Returns the digests after each iteration, by iteration."""
     found = {}
-    with TrainingRun(settings, out) as run:
 
-        def note(agent, progress):
-            found[progress.iteration] = carried_on(run, progress)
-            if each is not None:
-                each(progress)
-            return len(found) == iterations
+    def note(agent, progress):
+        found[progress.iteration] = carried_on(run, progress)
+        if each is not None:
+            each(progress)
+        return len(found) == iterations
 
-        run.train(console="none", resume=resume, callbacks=[note])
+    options = {"console": "none", "resume": resume, "evaluation": False}
+    with Run(settings, out, callbacks=[note], **options) as run:
+        train_parts(run)
     return found
 
 
@@ -151,7 +155,7 @@ def test_a_run_resumed_at_an_awkward_moment_goes_on_as_if_it_had_not_stopped(
 
 
 def test_a_run_interrupted_twice_and_in_the_first_iteration_after_that(
-    straight, tmp_path
+    straight, tmp_path, monkeypatch
 ):
     whole, folder = straight("n_steps")
     settings, out = settings_of("n_steps"), tmp_path / "run"
@@ -161,13 +165,13 @@ def test_a_run_interrupted_twice_and_in_the_first_iteration_after_that(
     class Killed(BaseException):
         pass
 
-    with pytest.raises(Killed), TrainingRun(settings, out) as run:
+    def add(replay, actions, step):
+        raise Killed
 
-        def add(actions, step):
-            raise Killed
-
-        run.agent.replay.add = add
-        run.train(console="none", resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(PrioritizedReplay, "add", add)
+        with pytest.raises(Killed):
+            runs.train(settings, out, resume=True)
     last = train(settings, out, resume=True)
     assert sorted(last) == list(range(7, 16))
     assert last[15] == whole[15]
@@ -180,13 +184,9 @@ def test_schedules_are_continuous_and_updates_are_counted_on(tmp_path):
     settings = settings_of("n_steps")
     records = []
     out = tmp_path / "run"
-    for piece in range(2):
-        with TrainingRun(settings, out) as run:
-            run.train(
-                console="none",
-                resume=piece > 0,
-                callbacks=[lambda agent, p: records.append(p) or len(records) == 8],
-            )
+    for resume in (False, True):
+        note = [lambda agent, p: records.append(p) or len(records) == 8]
+        run = runs.train(settings, out, resume=resume, callbacks=note)
     assert [p.iteration for p in records] == list(range(16))
     for p in records:
         assert p.epsilon == settings.epsilon_schedule(8 * p.iteration)

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from keras_dqn.cli import train
 from keras_dqn.system.lock import RunLock
+from tests import runs
 
 pytestmark = pytest.mark.numpy
 ROOT = pathlib.Path(__file__).parents[1]
@@ -35,13 +35,14 @@ def holder(tmp_path):
 
 
 def command(*flags):
-    return train.main(list(flags), preset="cartpole")
+    words = () if "--resume" in flags else ("--preset", "cartpole")
+    return runs.command("train", *words, *flags)
 
 
 @pytest.fixture
 def without_keras(monkeypatch):
     """Nothing is imported or made before the directory is known to be good."""
-    monkeypatch.setitem(sys.modules, "keras_dqn.runs.run", None)
+    monkeypatch.setitem(sys.modules, "keras_dqn.runs.parts", None)
 
 
 @pytest.mark.parametrize("flags", [(), ("--resume",)])

@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from keras_dqn.cli import __main__ as command
 from keras_dqn.cli import verify_resume
 from keras_dqn.run_state import RunState
 from keras_dqn.runs import digests
 from keras_dqn.runs import partial_run
 from keras_dqn.runs.directory import RunDirectory
+from tests import runs
 from tests import small
 
 FLAGS = small.flags(
@@ -27,9 +27,13 @@ FLAGS = small.flags(
 )
 
 
+def verify(*flags):
+    return runs.command("verify-resume", *flags)
+
+
 def test_a_run_in_two_processes_is_equal_to_one_in_one(capsys, tmp_path):
     folder = tmp_path / "kept"
-    assert command.main(["verify-resume", *FLAGS, "--keep", str(folder)]) == 0
+    assert verify(*FLAGS, "--keep", folder) == 0
     text = capsys.readouterr().out
     assert "stopped and resumed at 10" in text
     assert "Equal in every bit, over 20 iterations." in text
@@ -39,25 +43,39 @@ def test_a_run_in_two_processes_is_equal_to_one_in_one(capsys, tmp_path):
         *("counters", "generators", "episodes", "evaluations", "metrics"),
         "every iteration",
     ]
-    # They were trained, and in two pieces.
-    chain = digests.read_chain(RunDirectory(folder / "resumed").iteration_digests)
-    assert len({line["parts"]["online"] for line in chain}) == 19
+    # They were trained, and one was resumed.
+    lines = digests.read_log(RunDirectory(folder / "resumed").iteration_digests)
+    assert len({line["parts"]["online"] for line in lines}) == 19
     log = (folder / "resumed" / "metrics.jsonl").read_text()
     starts = [json.loads(line) for line in log.splitlines() if '"start"' in line]
     assert [line["env_steps"] for line in starts] == [0, 80]
 
 
+def settings_of(monkeypatch, *flags):
+    """The settings with which the command would train."""
+    seen = []
+
+    def train_both(folder, settings):
+        seen.append(settings)
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(verify_resume, "_train_both", train_both)
+        assert verify(*flags) == 70
+    return seen[0]
+
+
 @pytest.fixture
-def settings():
-    return verify_resume._parse(FLAGS)[0]
+def settings(monkeypatch):
+    return settings_of(monkeypatch, *FLAGS)
 
 
 def test_what_a_resume_forgets_is_found_with_iteration_and_part(
     settings, tmp_path, capsys, monkeypatch
 ):
-    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
-    assert partial_run.run_partially(settings, whole) is not None
-    assert partial_run.run_partially(settings, pieces, stop_at=10) is None
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    assert partial_run.train_partially(settings, whole) is not None
+    assert partial_run.train_partially(settings, resumed, stop_at=10) is None
     load_meta = RunState.load_meta
 
     def forget(self, meta):
@@ -66,9 +84,9 @@ def test_what_a_resume_forgets_is_found_with_iteration_and_part(
         self.replay_rng.bit_generator.state = before
 
     monkeypatch.setattr(RunState, "load_meta", forget)
-    partial_run.run_partially(settings, pieces, resume=True)
+    partial_run.train_partially(settings, resumed, resume=True)
     capsys.readouterr()
-    assert verify_resume.report(whole, pieces) == 1
+    assert verify_resume.report(whole, resumed) == 1
     text = capsys.readouterr().out
     assert "| counters " in text and "DIFFERENT" in text
     assert "NOT equal. The first difference is in iteration 10: " in text
@@ -77,12 +95,9 @@ def test_what_a_resume_forgets_is_found_with_iteration_and_part(
 
 
 def test_the_digests_of_iterations_do_not_disturb_the_run(settings, tmp_path):
-    from keras_dqn.runs.run import TrainingRun
-
-    noted = partial_run.run_partially(settings, tmp_path / "noted")
-    with TrainingRun(settings, tmp_path / "plain") as run:
-        run.train(console="none")
-        plain = digests.of_learner(run.agent.learner)
+    noted = partial_run.train_partially(settings, tmp_path / "noted")
+    run = runs.train(settings, tmp_path / "plain")
+    plain = digests.of_learner(run.agent.learner)
     assert plain == {name: noted[name] for name in plain}
 
 
@@ -98,9 +113,7 @@ def test_the_digests_of_iterations_do_not_disturb_the_run(settings, tmp_path):
     ],
 )
 def test_bad_flags_are_refused_before_anything_runs(flags, code, words, capsys):
-    with pytest.raises(SystemExit) as error:
-        command.main(["verify-resume", *flags])
-    assert error.value.code == code
+    assert verify(*flags) == code
     text = capsys.readouterr().err
     for word in words:
         assert word in text
@@ -108,14 +121,14 @@ def test_bad_flags_are_refused_before_anything_runs(flags, code, words, capsys):
 
 def test_a_run_that_fails_is_said_with_what_it_said(capsys, tmp_path):
     # CartPole has none of Atari's options: found where the environment is made.
-    assert command.main(["verify-resume", *FLAGS, "--frame-skip", "2"]) == 70
+    assert verify(*FLAGS, "--frame-skip", "2") == 70
     text = capsys.readouterr().err
     assert "status 1" in text and "`frame_skip` is an option of Atari" in text
 
 
 def test_runs_that_a_good_evaluation_ends_are_compared_as_well(capsys):
     flags = ["--evaluation-interval-iterations", "14", "--stop-at-score", "1"]
-    assert command.main(["verify-resume", *FLAGS, *flags]) == 0
+    assert verify(*FLAGS, *flags) == 0
     assert "Equal in every bit, over 14 iterations." in capsys.readouterr().out
 
 
@@ -124,8 +137,8 @@ def test_what_nobody_foresaw_is_not_taken_for_a_difference(monkeypatch, capsys):
     def fail(*args):
         raise PermissionError("there")
 
-    monkeypatch.setattr(verify_resume, "_run_both", fail)
-    assert verify_resume.main(FLAGS) == 70
+    monkeypatch.setattr(verify_resume, "_train_both", fail)
+    assert verify(*FLAGS) == 70
     assert "PermissionError: there" in capsys.readouterr().err
 
 
@@ -139,7 +152,7 @@ def test_a_request_to_stop_ends_the_run_that_it_waits_for_too(tmp_path, monkeypa
     )
     monkeypatch.setattr(
         verify_resume,
-        "_run_both",
+        "_train_both",
         lambda *args: verify_resume._waited_for([sys.executable, str(script)]),
     )
     pid = tmp_path / "pid"
@@ -151,7 +164,7 @@ def test_a_request_to_stop_ends_the_run_that_it_waits_for_too(tmp_path, monkeypa
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    assert verify_resume.main(FLAGS) == 75
+    assert verify(*FLAGS) == 75
     thread.join()
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
@@ -159,17 +172,11 @@ def test_a_request_to_stop_ends_the_run_that_it_waits_for_too(tmp_path, monkeypa
 
 @pytest.mark.numpy
 @pytest.mark.parametrize("name", ["breakout", "atari", "cartpole"])
-def test_every_preset_is_made_short_and_learns_on_both_sides_of_the_stop(name):
-    settings, _ = verify_resume._parse(["--preset", name])
-    middle = verify_resume._middle(settings)
+def test_every_preset_is_made_short_and_learns_on_both_sides_of_the_stop(
+    monkeypatch, name
+):
+    settings = settings_of(monkeypatch, "--preset", name)
+    middle = verify_resume.middle_of(settings)
     starts = settings.learning_starts / settings.env_steps_per_iteration
     assert starts < middle < settings.iterations <= 64
     assert settings.replay_capacity < settings.env_steps
-
-
-@pytest.mark.numpy
-def test_without_the_word_the_command_trains(monkeypatch):
-    seen = []
-    monkeypatch.setattr(command.train, "main", lambda argv: seen.append(argv) or 0)
-    assert command.main(["--env-steps", "5"]) == 0
-    assert seen == [["--env-steps", "5"]]

@@ -109,7 +109,7 @@ def test_only_the_time_within_one_call_counts(tmp_path, exits):
             return super().step(action)
 
     with make_envs(Slow) as envs:
-        dog = Watchdog(tmp_path, 0.4)
+        dog = Watchdog(tmp_path / "hang.txt", 0.4)
         with dog, dog.watching(envs):
             envs.reset(0)
             for _ in range(3):
@@ -130,7 +130,7 @@ def test_it_goes_without_a_trace(tmp_path, exits):
 
     before = traces()
     for _ in range(2):
-        with Watchdog(tmp_path, None):
+        with Watchdog(tmp_path / "hang.txt", None):
             assert len(threading.enumerate()) == len(before[0]) + 1
         assert traces() == before
     assert signal.set_wakeup_fd(-1) == -1
@@ -141,7 +141,7 @@ def test_a_wakeup_descriptor_of_another_comes_back(tmp_path):
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
-    with Watchdog(tmp_path, None):
+    with Watchdog(tmp_path / "hang.txt", None):
         pass
     assert signal.set_wakeup_fd(-1) == writer
     os.close(reader)
@@ -151,7 +151,7 @@ def test_a_wakeup_descriptor_of_another_comes_back(tmp_path):
 def test_it_can_be_entered_outside_the_main_thread(tmp_path, exits):
     def work():
         with make_envs(CountingEnv) as envs:
-            dog = Watchdog(tmp_path, 0.2)
+            dog = Watchdog(tmp_path / "hang.txt", 0.2)
             with dog, dog.watching(envs):
                 envs._call(time.sleep, 0.6)
 

@@ -54,6 +54,6 @@ def take_away():
 
 if __name__ == "__main__":
     take_away()
-    from keras_dqn.cli import train
+    from keras_dqn.cli.__main__ import main
 
-    sys.exit(train.main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

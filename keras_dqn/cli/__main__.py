@@ -1,24 +1,34 @@
-"""The command `keras-dqn`, also `python -m keras_dqn.cli`."""
+"""The command `keras-dqn`, also `python -m keras_dqn`."""
 
 import sys
 
+from keras_dqn.cli import options
 from keras_dqn.cli import train
 from keras_dqn.cli import verify_resume
 
+COMMANDS = (train, verify_resume)  # each with a function `add_command`
+
 
 def main(argv=None):
-    """Trains, or does what the first word says: `verify-resume`.
+    """Runs the command that the first word names.
 
     Args:
-        argv: List of strings, default: the command line.
+        argv: List of strings. Default: the command line.
 
     Returns:
         The exit code.
+
+    Raises:
+        SystemExit: For wrong flags and values, and after `--help`.
     """
-    argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["verify-resume"]:
-        return verify_resume.main(argv[1:])
-    return train.main(argv)
+    parser = options.Parser(
+        prog="keras-dqn", description="Deep Q-learning for Keras 3."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_command(commands)
+    namespace = parser.parse_args(argv)
+    return namespace.run(namespace)
 
 
 if __name__ == "__main__":

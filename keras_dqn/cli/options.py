@@ -39,6 +39,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args, **kwargs):
         kwargs.setdefault("allow_abbrev", False)
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        self.settings = {}  # the action of each setting's flag
         super().__init__(*args, **kwargs)
 
     def parse_known_args(self, args=None, namespace=None):
@@ -62,72 +63,78 @@ class Parser(argparse.ArgumentParser):
         return f"unknown flag {name}{hint and '.'}{hint}"
 
 
-def parse(argv, preset="breakout", *, parser=None):
-    """Returns the settings that `argv` asks for, and the caller's own options.
+def add_settings(parser):
+    """Adds one flag for each field of `Settings`, and `--help`.
+
+    The parsed namespace holds only the settings that the user typed, as text: see
+    `settings_of`.
 
     Args:
-        argv: List of strings, without the program's name.
-        preset: Name of a preset, which gives the defaults; `--preset` in `argv`
-            may then name another one. Or a function of changes that returns
-            `Settings`, such as `settings.replace`; there is no `--preset` then.
-        parser: `Parser`, to which the caller has added options of its own; the
-            flags of `Settings` are added to it. A plain one by default.
-
-    Returns:
-        Tuple `(settings, others)`: `Settings`, and an `argparse.Namespace` of the
-        options that are not settings (`preset` is one of them, if it is a flag).
-
-    Raises:
-        SystemExit: With `EXIT_USAGE` for a wrong flag and `EXIT_CONFIG` for a
-            value that cannot be used, after a message of one or two lines; with
-            0 after `--help`.
+        parser: `Parser`, made with `add_help=False`.
     """
-    parser = parser or Parser(prog="keras-dqn")
-    try:
-        if isinstance(preset, str):
-            preset = _add_preset(parser, argv, preset)
-        add_settings(parser, preset)
-        return split(parser.parse_args(argv), preset)
-    except SettingsError as error:
-        exit_with(parser, error)
-
-
-def add_settings(parser, preset):
-    """Adds one flag for each field of `Settings`; defaults shown are `preset()`'s.
-
-    Args:
-        parser: `Parser`, or a subparser of one.
-        preset: Function that returns `Settings`, from `presets` for example.
-    """
-    defaults = preset()
     group = parser.add_argument_group(
         "settings", "Numbers may be written 1_000_000, 1e6, 1M or 64k."
     )
     for name, field in FIELDS.items():
-        metadata = field.metadata
-        help = _help(metadata, getattr(defaults, name))
-        # Without a default, the namespace holds only what the user typed.
-        common = {"dest": name, "default": argparse.SUPPRESS, "help": help}
-        if metadata["kind"] == "flag":
-            action = argparse.BooleanOptionalAction
-            group.add_argument(flag(name), action=action, **common)
+        if field.metadata["kind"] == "flag":
+            how = {"action": argparse.BooleanOptionalAction}
         else:
-            group.add_argument(flag(name), metavar=_metavar(metadata), **common)
+            how = {"metavar": _metavar(field.metadata)}
+        parser.settings[name] = group.add_argument(
+            flag(name), dest=name, default=argparse.SUPPRESS, **how
+        )
+    # Not argparse's own: the defaults to show depend on the flags after it.
+    parser.add_argument(
+        "-h", "--help", action="store_true", help="show this message and exit"
+    )
 
 
-def split(namespace, preset):
-    """Splits what was parsed into `(settings, others)`; see `parse`.
+def add_preset(parser, default):
+    """Adds `--preset`. The namespace has no `preset` unless it was typed.
+
+    Args:
+        parser: `Parser` or a group of one.
+        default: Name of the preset that is the default.
+    """
+    names = ", ".join(presets.names())
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
+        help=f"one of {names}: the settings to start from (default: {default})",
+    )
+
+
+def settings_of(parser, namespace, preset, changes=None):
+    """Returns the `Settings` that were asked for.
+
+    Args:
+        parser: `Parser` to which `add_settings` was applied.
+        namespace: What it parsed.
+        preset: Name of a preset, or a function of changes that returns `Settings`,
+            such as `settings.replace`.
+        changes: Dictionary: the name of a preset to a dictionary of changes to it,
+            which come before those of the command line.
 
     Raises:
-        SettingsError: If a value cannot be used.
+        SystemExit: With `EXIT_CONFIG` for a value that cannot be used, after a message
+            of one or two lines; with 0 after `--help`.
     """
-    given, others = {}, {}
-    for name, value in vars(namespace).items():
-        (given if name in FIELDS else others)[name] = value
-    changes = {name: value_from_text(name, value) for name, value in given.items()}
-    settings = preset(**changes)
-    training.check_learning_starts(settings)
-    return settings, argparse.Namespace(**others)
+    try:
+        start = presets.get(preset) if isinstance(preset, str) else preset
+        first = (changes or {}).get(preset, {})
+        if namespace.help:
+            _show_help(parser, start(**first))
+        given = {
+            name: value_from_text(name, value)
+            for name, value in vars(namespace).items()
+            if name in FIELDS
+        }
+        settings = start(**{**first, **given})
+        training.check_learning_starts(settings)
+        return settings
+    except SettingsError as error:
+        exit_with(parser, error)
 
 
 def exit_with(parser, error):
@@ -158,6 +165,8 @@ def value_from_text(name, text):
         return _number(text)
     if metadata["kind"] == "endpoints":
         return _endpoints(text)
+    if metadata["kind"] == "choice" and True in metadata["choices"]:
+        return {"yes": True, "no": False}.get(text, text)
     return text
 
 
@@ -182,15 +191,12 @@ def _endpoints(text):
     return tuple((_number(steps), _number(value)) for steps, value in pairs)
 
 
-def _add_preset(parser, argv, default):
-    """Adds `--preset`, and returns the preset that `argv` names."""
-    names = presets.names()
-    options = {"metavar": "NAME", "default": default}
-    help = f"one of {', '.join(names)}; gives the defaults (default: {default})"
-    parser.add_argument("--preset", help=help, **options)
-    scout = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    scout.add_argument("--preset", nargs="?", default=default, const=default)
-    return presets.get(scout.parse_known_args(argv)[0].preset)
+def _show_help(parser, defaults):
+    """Prints the help with the values of `defaults`, a `Settings`, and exits with 0."""
+    for name, action in parser.settings.items():
+        action.help = _help(FIELDS[name].metadata, getattr(defaults, name))
+    parser.print_help()
+    parser.exit()
 
 
 def _help(metadata, default):
@@ -205,7 +211,7 @@ def _text(metadata, value):
         return f"none, {metadata['none']}"
     if metadata["kind"] == "endpoints":
         return ",".join(f"{x:_}:{y:g}" for x, y in value) or "none"
-    if metadata["kind"] == "flag":
+    if isinstance(value, bool):
         return "yes" if value else "no"
     if metadata["kind"] == "count":
         return f"{value:_}"
@@ -214,5 +220,5 @@ def _text(metadata, value):
 
 def _metavar(metadata):
     if metadata["kind"] == "choice":
-        return "{" + ",".join(metadata["choices"]) + "}"
+        return "{" + ",".join(_text(metadata, x) for x in metadata["choices"]) + "}"
     return {"endpoints": "STEPS:VALUE,...", "text": "ID"}.get(metadata["kind"], "N")

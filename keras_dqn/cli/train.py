@@ -1,6 +1,6 @@
-"""The training command: what `examples/*.py` and `keras-dqn` run."""
+"""`keras-dqn train`, and the command line of the examples."""
 
-import argparse
+import contextlib
 import datetime
 import os
 import pathlib
@@ -9,23 +9,46 @@ import traceback
 
 import gymnasium
 
-from keras_dqn import presets
 from keras_dqn.cli import options
 from keras_dqn.config import Settings
 from keras_dqn.envs import EnvFault
 from keras_dqn.monitor import PlainConsole
 from keras_dqn.runs import provenance
 from keras_dqn.runs.directory import RunDirectory
+from keras_dqn.runs.run import Run
 from keras_dqn.system import files
 from keras_dqn.system import signals
 from keras_dqn.system.exit_codes import EXIT_BROKEN
+from keras_dqn.system.exit_codes import EXIT_CONFIG
 from keras_dqn.system.exit_codes import EXIT_IO
 from keras_dqn.system.exit_codes import EXIT_STOPPED
+from keras_dqn.system.exit_codes import EXIT_USAGE
 from keras_dqn.system.exit_codes import MEANINGS
-from keras_dqn.system.lock import RunLock
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# Of parts that cannot be made: what the message says is all there is to know.
+DESCRIPTION = (
+    "Trains a deep Q-network. The environment variable KERAS_BACKEND chooses\n"
+    "tensorflow, jax or torch."
+)
+# Changes to the presets for `--smoke`: seconds on two cores, in which every part of a
+# run has its turn.
+_SMOKE = {
+    "env_steps": 2_048,
+    "replay_capacity": 1_024,
+    "target_sync_env_steps": 512,
+    "evaluation_episodes": 2,
+    "evaluation_epsilon": 1.0,
+}
+SMOKE = {
+    "breakout": _SMOKE,
+    "atari": _SMOKE,
+    "cartpole": {
+        "env_steps": 2_048,
+        "evaluation_episodes": 4,
+        "evaluation_interval_iterations": 4,
+    },
+}
+# Raised where parts do not fit together. The message says all there is to know.
 _REFUSALS = (ValueError, TypeError, MemoryError, ImportError, gymnasium.error.Error)
 
 
@@ -40,77 +63,50 @@ class CommandError(Exception):
         self.code = code
 
 
-def main(argv=None, preset="breakout", prog="keras-dqn", smoke=None):
-    """Trains by the preset and the flags.
+def add_command(commands):
+    """Adds `train` to the subparsers of `keras-dqn`."""
+    parser = commands.add_parser(
+        "train",
+        help="train in a run directory, or resume a run",
+        description=DESCRIPTION,
+        epilog=_exit_codes(),
+        add_help=False,
+    )
+    _add_arguments(parser, "breakout")
+    parser.set_defaults(
+        run=lambda namespace: _run(parser, namespace, _train_any, "breakout")
+    )
+
+
+def main(program, preset, argv=None):
+    """Runs a program that trains with the command line of `keras-dqn train`.
 
     Args:
-        argv: List of strings, default: the command line.
-        preset: Name of a preset in `keras_dqn.presets`, the default of
-            `--preset`.
-        prog: String, the command's name in messages.
-        smoke: Dictionary of changes for `--smoke`, or `None` without that flag.
+        program: Function of a `runs.run.Run`. It makes environments and agent by
+            `run.settings`, trains and evaluates; see `examples/breakout.py`.
+        preset: Name of a preset in `keras_dqn.presets`, the default of `--preset`.
+        argv: List of strings. Default: the command line.
 
     Returns:
         The exit code.
+
+    Raises:
+        SystemExit: For wrong flags and values, and after `--help`.
     """
-    argv = sys.argv[1:] if argv is None else argv
-    complain = PlainConsole(sys.stderr).message
-    try:
-        with signals.handled(signals.COMMAND):
-            settings, others = _parse(argv, preset, prog, smoke)
-            return _run(settings, others)
-    except CommandError as error:
-        if error.__cause__ is not None:
-            complain(_traceback(error.__cause__))
-        complain(f"{prog}: {error}")
-        return error.code
-    except KeyboardInterrupt:
-        complain(f"{prog}: stopped")
-        return EXIT_STOPPED
-    except Exception as error:
-        complain(_traceback(error))
-        if isinstance(error.__context__, KeyboardInterrupt):
-            return EXIT_STOPPED  # what it broke off cannot be tidied up
-        complain(f"{prog}: The run broke off: {type(error).__name__}")
-        return EXIT_BROKEN
-
-
-def _traceback(error):
-    return "".join(traceback.format_exception(error)).rstrip()
-
-
-def _parse(argv, preset, prog, smoke):
-    """Returns `(settings, others)`; where defaults come from is found out first."""
-    first_look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    _add_run_options(first_look, smoke)
-    try:
-        seen, _ = first_look.parse_known_args(argv)
-    except SystemExit:  # it will be refused again below, in better words
-        seen = first_look.parse_args([])
-    defaults = preset
-    if seen.exact and not seen.resume:
-        raise CommandError("--exact needs --resume", options.EXIT_USAGE)
-    if seen.resume and smoke is not None and seen.smoke:
-        raise CommandError(
-            "--smoke chooses the settings of a new run; --resume has those of its run",
-            options.EXIT_USAGE,
-        )
-    if seen.resume:
-        saved = _saved_settings(seen.out)
-        defaults = saved.replace
-    elif smoke is not None and seen.smoke:
-        defaults = _changed(presets.get(preset), smoke)
     parser = options.Parser(
-        prog=prog,
-        description="Trains a deep Q-network. The environment variable KERAS_BACKEND "
-        "chooses\ntensorflow, jax or torch.",
+        prog=pathlib.Path(sys.argv[0]).name,
+        description=DESCRIPTION,
         epilog=_exit_codes(),
+        add_help=False,
     )
-    _add_run_options(parser.add_argument_group("run"), smoke)
-    settings, others = options.parse(argv, defaults, parser=parser)
-    if seen.resume:
-        _check_same_run(saved, settings)
-    return settings, others
+    _add_arguments(parser, preset)
+    return _run(parser, parser.parse_args(argv), program, preset)
+
+
+def _train_any(run):
+    from keras_dqn.runs import parts  # here, because it needs a Keras backend
+
+    parts.train(run)
 
 
 def _exit_codes():
@@ -118,54 +114,104 @@ def _exit_codes():
     return "\n".join(["exit codes:", *lines])
 
 
-def _add_run_options(parser, smoke):
-    parser.add_argument(
+def _add_arguments(parser, preset):
+    group = parser.add_argument_group("run")
+    group.add_argument(
         "--out",
         metavar="DIR",
         help="run directory; default: runs/<game>-<date>-<time>",
     )
-    parser.add_argument(
+    group.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the run in --out from its newest checkpoint",
+        help="continue the run in --out from its newest checkpoint",
     )
-    parser.add_argument(
+    group.add_argument(
         "--exact",
         action="store_true",
-        help="with --resume: from the newest checkpoint from which the run goes on "
-        "as if it had never stopped, or not at all",
+        help="with --resume: from the newest checkpoint from which the run continues "
+        "bit for bit as if it had never stopped; fail if there is none",
     )
-    parser.add_argument(
+    group.add_argument(
         "--console",
         choices=["auto", "live", "plain", "none"],
         default="auto",
-        help="a live panel, plain lines, or nothing but failures; auto: a panel on a "
-        "terminal",
+        help="a live panel, plain lines, or only failures; auto: a panel on a terminal",
     )
-    parser.add_argument(
+    group.add_argument(
         "--tensorboard", action="store_true", help="write event files into --out"
     )
-    parser.add_argument(
+    group.add_argument(
         "--no-evaluation",
         action="store_true",
-        help="do not play whole games when the training is over",
+        help="do not play whole games after the training",
     )
-    if smoke is not None:
-        parser.add_argument(
-            "--smoke", action="store_true", help="a run of seconds, to see it work"
+    group.add_argument(
+        "--smoke", action="store_true", help="a short run, to see that it works"
+    )
+    options.add_preset(group, preset)
+    options.add_settings(parser)
+
+
+def _run(parser, namespace, program, preset):
+    """Trains by the parsed command line. Returns the exit code."""
+    complain = PlainConsole(sys.stderr).message
+    try:
+        with signals.handled(signals.COMMAND):
+            settings = _settings(parser, namespace, preset)
+            return _run_program(program, settings, namespace)
+    except CommandError as error:
+        if error.__cause__ is not None:
+            complain(_traceback(error.__cause__))
+        complain(f"{parser.prog}: {error}")
+        return error.code
+    except KeyboardInterrupt:
+        complain(f"{parser.prog}: stopped")
+        return EXIT_STOPPED
+    except Exception as error:
+        complain(_traceback(error))
+        if isinstance(error.__context__, KeyboardInterrupt):
+            return EXIT_STOPPED  # the interrupt left something that cannot be closed
+        complain(f"{parser.prog}: The run broke off: {type(error).__name__}")
+        return EXIT_BROKEN
+
+
+def _traceback(error):
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _settings(parser, namespace, preset):
+    """Returns the settings: of a preset, or of the run in `--out`, with changes."""
+    if namespace.exact and not namespace.resume:
+        raise CommandError("--exact needs --resume", EXIT_USAGE)
+    if not namespace.resume:
+        name = getattr(namespace, "preset", preset)
+        smoke = SMOKE if namespace.smoke else {}
+        return options.settings_of(parser, namespace, preset=name, changes=smoke)
+    given = {"--smoke": namespace.smoke, "--preset": hasattr(namespace, "preset")}
+    for flag, is_given in given.items():
+        if is_given:
+            raise CommandError(
+                f"{flag} chooses the settings of a new run; --resume takes those of "
+                "the run in --out",
+                EXIT_USAGE,
+            )
+    saved = _saved_settings(namespace.out)
+    settings = options.settings_of(parser, namespace, saved.replace)
+    changed = provenance.changed_settings(saved, settings)
+    if changed:
+        raise CommandError(
+            f"--resume can change {', '.join(sorted(provenance.CHANGEABLE))} and "
+            f"nothing else. Received: {', '.join(changed)}",
+            EXIT_CONFIG,
         )
-
-
-def _changed(preset, smoke):
-    return lambda **changes: preset(**{**smoke, **changes})
+    return settings
 
 
 def _saved_settings(out):
     """Returns the settings of the run in `out`."""
     if out is None:
-        raise CommandError(
-            "--resume needs --out DIR, the run to go on with", options.EXIT_USAGE
-        )
+        raise CommandError("--resume needs --out DIR, the run to continue", EXIT_USAGE)
     path = RunDirectory(out).settings
     try:
         return Settings.from_dict(files.read_json(path))
@@ -173,80 +219,52 @@ def _saved_settings(out):
         raise CommandError(f"--resume: {path}: {error}", EXIT_IO) from None
 
 
-def _check_same_run(old, new):
-    changed = provenance.changed_settings(old, new)
-    if changed:
-        raise CommandError(
-            f"--resume can change {', '.join(sorted(provenance.CHANGEABLE))} and "
-            f"nothing else. Received: {', '.join(changed)}",
-            options.EXIT_CONFIG,
-        )
-
-
-def _run(settings, others):
-    """Takes the run directory and runs in it. Returns the exit code."""
+def _run_program(program, settings, namespace):
+    """Runs the program in its run directory. Returns the exit code."""
     _check_backend()
-    try:
-        out = _run_directory(settings, others)
-        lock = RunLock(out)
-    except OSError as error:
-        raise CommandError(str(error), EXIT_IO) from None
-    with lock:
-        if not others.resume and RunDirectory(out).holds_a_run():
-            raise CommandError(
-                "--out must be a new or empty directory; add --resume to go on with "
-                f"the run in it. Received: {out}",
-                EXIT_IO,
-            )
-        return _run_locked(settings, others, out, lock)
-
-
-def _run_locked(settings, others, out, lock):
-    """Makes the parts, trains, saves and evaluates. Returns the exit code."""
-    try:
-        # Here, because it is the first import that needs a Keras backend.
-        from keras_dqn.runs.run import TrainingRun
-
-        run = TrainingRun(settings, out, lock)
-    except _REFUSALS as error:
-        raise CommandError(str(error), options.EXIT_CONFIG) from None
-    except Exception as error:
-        raise CommandError(
-            f"The run could not be made: {type(error).__name__}: {error}",
-            options.EXIT_CONFIG,
-        ) from error
-    with run:
+    with contextlib.ExitStack() as stack:
         try:
-            return _train_and_evaluate(run, others)
+            run = Run(
+                settings,
+                _run_directory(settings, namespace),
+                console=namespace.console,
+                tensorboard=namespace.tensorboard,
+                resume=namespace.resume,
+                exact=namespace.exact,
+                evaluation=not namespace.no_evaluation,
+            )
+            stack.enter_context(run)
         except ImportError as error:
-            raise CommandError(str(error), options.EXIT_CONFIG) from None
+            raise CommandError(str(error), EXIT_CONFIG) from None
         except OSError as error:
             raise CommandError(str(error), EXIT_IO) from None
-        except (EnvFault, ArithmeticError) as error:
-            raise CommandError(
-                f"The run broke off{run.place}: {error}", EXIT_BROKEN
-            ) from error.__cause__
+        try:
+            program(run)
         except Exception as error:
-            error.add_note(f"The run broke off{run.place}.")
+            _raise_command_error(error, run)
             raise
+    return EXIT_STOPPED if run.was_stopped else 0
 
 
-def _train_and_evaluate(run, others):
-    say = PlainConsole().message
-    if not run.train(others.console, others.tensorboard, others.resume, others.exact):
-        return EXIT_STOPPED
-    if others.no_evaluation:
-        return 0
-    result = run.evaluate()
-    if result is None:
-        say("Stopped before the evaluation was over.")
-        return EXIT_STOPPED
-    say(str(result))
-    return 0
+def _raise_command_error(error, run):
+    """Raises the `CommandError` for an exception of the program, if there is one."""
+    if not run.has_begun:
+        if isinstance(error, _REFUSALS):
+            raise CommandError(str(error), EXIT_CONFIG) from None
+        raise CommandError(
+            f"The run could not be made: {type(error).__name__}: {error}", EXIT_CONFIG
+        ) from error
+    if isinstance(error, OSError):
+        raise CommandError(str(error), EXIT_IO) from None
+    if isinstance(error, EnvFault | ArithmeticError):
+        raise CommandError(
+            f"The run broke off{run.place}: {error}", EXIT_BROKEN
+        ) from error.__cause__
+    error.add_note(f"The run broke off{run.place}.")
 
 
 def _check_backend():
-    """Refuses a backend that cannot train, or that Keras will not notice."""
+    """Refuses a `KERAS_BACKEND` that cannot train, or that was set too late."""
     name = os.environ.get("KERAS_BACKEND")
     if not name:
         return
@@ -259,17 +277,17 @@ def _check_backend():
     raise CommandError(
         f"The environment variable `KERAS_BACKEND` {rule}. "
         f"Received: KERAS_BACKEND={name!r}",
-        options.EXIT_CONFIG,
+        EXIT_CONFIG,
     )
 
 
-def _run_directory(settings, others):
+def _run_directory(settings, namespace):
     """Returns the path of the run directory."""
-    if others.out is None:
+    if namespace.out is None:
         game = settings.env_id.replace("/", "-").lower()
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         return pathlib.Path("runs") / f"{game}-{now}"
-    out = pathlib.Path(others.out)
+    out = pathlib.Path(namespace.out)
     if out.exists() and not out.is_dir():
         raise CommandError(f"--out must be a directory. Received: {out}", EXIT_IO)
     checkpoints = RunDirectory(out).checkpoints

@@ -1,10 +1,9 @@
-"""`keras-dqn verify-resume`: is a run that was stopped the run that was not?
+"""`keras-dqn verify-resume`: does a resumed run end as one that never stopped?
 
-Trains once without a stop. Then once more up to a checkpoint in the middle, and
-from there in a new process to the end. Both must end in the same bits.
+Trains once without a stop. Then trains up to a checkpoint in the middle, and resumes
+from it in a new process. Both runs must end in the same bits.
 """
 
-import argparse
 import contextlib
 import json
 import pathlib
@@ -14,7 +13,6 @@ import tempfile
 import time
 import traceback
 
-from keras_dqn import presets
 from keras_dqn.cli import options
 from keras_dqn.config import SettingsError
 from keras_dqn.runs import digests
@@ -25,9 +23,9 @@ from keras_dqn.system.exit_codes import EXIT_BROKEN
 from keras_dqn.system.exit_codes import EXIT_STOPPED
 
 EXIT_DIFFERENT = 1
-PROG = "keras-dqn verify-resume"
+SETTINGS = "settings.json"  # in the folder of both runs
 
-# Changes of the presets: a minute, and every part of a run comes up in it.
+# Changes to the presets: a minute, in which every part of a run has its turn.
 _QUICK = {
     "env_steps": 1_024,
     "replay_capacity": 512,  # the ring is overwritten once
@@ -54,163 +52,149 @@ QUICK = {
 }
 
 
-def main(argv=None):
-    """Runs the comparison and prints it.
+def add_command(commands):
+    """Adds `verify-resume` to the subparsers of `keras-dqn`."""
+    parser = commands.add_parser(
+        "verify-resume",
+        help="check on this machine that a resumed run is exact",
+        description="Trains twice, once without a stop and once stopped at a "
+        "checkpoint and resumed\nin a new process, and compares the SHA-256 of "
+        "everything. Takes about a minute.\nThe environment variable KERAS_BACKEND "
+        "chooses tensorflow, jax or torch.",
+        add_help=False,
+    )
+    group = parser.add_argument_group("comparison")
+    group.add_argument("--keep", metavar="DIR", help="new folder to keep both runs in")
+    options.add_preset(group, "breakout")
+    options.add_settings(parser)
+    parser.set_defaults(run=lambda namespace: _run(parser, namespace))
 
-    Args:
-        argv: List of strings, default: the command line.
 
-    Returns:
-        The exit code: 0 if the two runs are equal, 1 if not, 70 if there are none
-        to compare, 75 if a signal stopped it.
+def _run(parser, namespace):
+    """Compares both runs. Returns the exit code.
+
+    It is 0 if they are equal, 1 if not, 70 if one failed, 75 if a signal stopped it.
     """
-    settings, others = _parse(sys.argv[1:] if argv is None else argv)
+    settings = _settings(parser, namespace)
     try:
         with signals.handled(signals.COMMAND):
-            return _compare(settings, others)
+            return _compare(settings, namespace.keep)
     except (InterruptedError, KeyboardInterrupt):
-        print(f"{PROG}: stopped", file=sys.stderr)
+        print(f"{parser.prog}: stopped", file=sys.stderr)
         return EXIT_STOPPED
-    except Exception as error:  # 1 is what it says of runs that differ
+    except RuntimeError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return EXIT_BROKEN
+    except Exception as error:  # not 1, which says that the runs differ
         traceback.print_exception(error)
         return EXIT_BROKEN
 
 
-def _compare(settings, others):
+def _settings(parser, namespace):
+    """Returns the settings of both runs, checked."""
+    preset = getattr(namespace, "preset", "breakout")
+    settings = options.settings_of(parser, namespace, preset, QUICK)
+    if not middle_of(settings):
+        interval = settings.checkpoint_interval_iterations
+        error = SettingsError(
+            "`checkpoint_interval_iterations` must be at most half of the run's "
+            f"{settings.iterations} iterations. Received: "
+            f"checkpoint_interval_iterations={interval}",
+            "checkpoint_interval_iterations",
+        )
+        options.exit_with(parser, error)
+    if namespace.keep is not None and pathlib.Path(namespace.keep).exists():
+        parser.error(f"--keep must be a new folder. Received: {namespace.keep}")
+    return settings
+
+
+def _compare(settings, keep):
+    """Runs both, in the folder `keep` or in a temporary one. Returns the exit code."""
     with contextlib.ExitStack() as stack:
-        if others.keep is None:
-            folder = pathlib.Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-"))
-            )
+        if keep is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-"))
         else:
-            folder = pathlib.Path(others.keep)
-            folder.mkdir(parents=True)
-        try:
-            whole, pieces = _run_both(folder, settings)
-        except RuntimeError as error:
-            print(f"{PROG}: {error}", file=sys.stderr)
-            return EXIT_BROKEN
-        return report(whole, pieces)
+            folder = keep
+            pathlib.Path(folder).mkdir(parents=True)
+        return report(*_train_both(pathlib.Path(folder), settings))
 
 
-def report(whole, pieces):
-    """Prints a table of the two runs' digests.
+def report(whole, resumed):
+    """Prints a table of the digests of two runs.
 
     Args:
-        whole: `pathlib.Path`, run directory of the run that did not stop.
-        pieces: The same of the run that did.
+        whole: Path of the run directory of the run that did not stop.
+        resumed: The same of the other.
 
     Returns:
         The exit code.
     """
-    one, other = (
-        json.loads(RunDirectory(run).digests.read_text()) for run in (whole, pieces)
-    )
-    chains = [
-        digests.read_chain(RunDirectory(run).iteration_digests)
-        for run in (whole, pieces)
-    ]
-    one["every iteration"], other["every iteration"] = (c[-1]["chain"] for c in chains)
-    print("| part | one piece | resumed | |\n| --- | --- | --- | --- |")
+    directories = RunDirectory(whole), RunDirectory(resumed)
+    one, other = (json.loads(each.digests.read_text()) for each in directories)
+    lines, others = (digests.read_log(each.iteration_digests) for each in directories)
+    one["every iteration"] = digests.of_json(lines)
+    other["every iteration"] = digests.of_json(others)
+    print("| part | not stopped | resumed | |\n| --- | --- | --- | --- |")
     for name in one:
         verdict = "equal" if one[name] == other.get(name) else "DIFFERENT"
         print(f"| {name} | {one[name][:16]} | {other[name][:16]} | {verdict} |")
-    parted = digests.first_difference(*chains)
     if one == other:
-        print(f"\nEqual in every bit, over {len(chains[0])} iterations.")
+        print(f"\nEqual in every bit, over {len(lines)} iterations.")
         return 0
-    print(f"\nNOT equal. The first difference is in {parted or 'the replay'}.")
+    where = digests.first_difference(lines, others) or "the replay"
+    print(f"\nNOT equal. The first difference is in {where}.")
     return EXIT_DIFFERENT
 
 
-def _parse(argv):
-    """Returns `(settings, others)`."""
-    scout = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    scout.add_argument("--preset", nargs="?", default="breakout", const="breakout")
-    name = scout.parse_known_args(argv)[0].preset
-    parser = options.Parser(
-        prog=PROG,
-        description="Trains twice, once without a stop and once stopped at a "
-        "checkpoint and\nresumed in a new process, and compares the SHA-256 of all "
-        "that is left. Takes\nabout a minute. The environment variable KERAS_BACKEND "
-        "chooses tensorflow, jax or\ntorch.",
-    )
-    group = parser.add_argument_group("comparison")
-    group.add_argument("--keep", metavar="DIR", help="new folder for both runs")
-    group.add_argument(
-        "--preset",
-        metavar="NAME",
-        default="breakout",
-        help=f"one of {', '.join(presets.names())}, made short; gives the defaults",
-    )
-    try:
-        preset = presets.get(name)
-    except SettingsError as error:
-        options.exit_with(parser, error)
-
-    def short(**changes):
-        return preset(**{**QUICK[name], **changes})
-
-    settings, others = options.parse(argv, short, parser=parser)
-    if not _middle(settings):
-        refusal = SettingsError(
-            "`checkpoint_interval_iterations` must be at most half of the run's "
-            f"{settings.iterations} iterations. Received: "
-            "checkpoint_interval_iterations="
-            f"{settings.checkpoint_interval_iterations}",
-            "checkpoint_interval_iterations",
-        )
-        options.exit_with(parser, refusal)
-    if others.keep is not None and pathlib.Path(others.keep).exists():
-        parser.error(f"--keep must be a new folder. Received: {others.keep}")
-    return settings, others
-
-
-def _middle(settings):
-    """Returns the iteration in which a checkpoint is due, at or before the middle."""
+def middle_of(settings):
+    """Returns the iteration at or before the middle in which a checkpoint is due."""
     interval = settings.checkpoint_interval_iterations
     return settings.iterations // 2 // interval * interval
 
 
-def _run_both(folder, settings):
-    """Runs both in processes of their own. Returns their run directories."""
-    (folder / "settings.json").write_text(json.dumps(settings.to_dict(), indent=1))
-    middle = _middle(settings)
+def _train_both(folder, settings):
+    """Trains both in processes of their own. Returns their run directories."""
+    (folder / SETTINGS).write_text(json.dumps(settings.to_dict(), indent=1))
+    middle = middle_of(settings)
     print(
         f"{settings.env_id}, {settings.iterations} iterations, checkpoints every "
         f"{settings.checkpoint_interval_iterations}, stopped and resumed at {middle}",
         flush=True,
     )
-    whole, pieces = folder / "one-piece", folder / "resumed"
-    _run(folder, whole)
-    _run(folder, pieces, "--stop-at", middle)
+    whole, resumed = folder / "not-stopped", folder / "resumed"
+    _train(folder, whole)
+    _train(folder, resumed, "--stop-at", middle)
     steps = middle * settings.env_steps_per_iteration
-    if f"checkpoint-{steps:012d}" not in _run(folder, pieces, "--resume"):
+    if f"checkpoint-{steps:012d}" not in _train(folder, resumed, "--resume"):
         raise RuntimeError(f"nothing was resumed from a checkpoint at {steps} steps")
-    return whole, pieces
+    return whole, resumed
 
 
-def _run(folder, out, *words):
-    """Runs a piece in a new process of the same Python. Returns what it loaded."""
-    words = [folder / "settings.json", out, *words]
-    command = [sys.executable, "-m", partial_run.__name__, *map(str, words)]
+def _train(folder, out, *words):
+    """Trains in a new process of the same Python. Returns what it loaded."""
+    command = [sys.executable, "-m", partial_run.__name__, folder / SETTINGS, out]
     started = time.monotonic()
-    code, output, errors = _waited_for(command)
+    code, output, errors = _waited_for([str(word) for word in [*command, *words]])
     if code:
         raise RuntimeError(
             f"a run ended with status {code}:\n{output[-2000:]}\n{errors[-2000:]}"
         )
     seconds = time.monotonic() - started
-    print(
-        f"  {' '.join(map(str, [out.name, *words[2:]]))}: {seconds:.0f} s", flush=True
-    )
+    print(f"  {' '.join(map(str, [out.name, *words]))}: {seconds:.0f} s", flush=True)
     return "\n".join(
         line for line in output.splitlines() if line.startswith("Loaded model")
     )
 
 
 def _waited_for(command):
-    """Runs a command, which a request to stop ends too."""
+    """Runs a command, and kills it at a request to stop.
+
+    Returns:
+        Tuple of exit status, standard output and standard error.
+
+    Raises:
+        InterruptedError: At a request to stop.
+    """
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -225,7 +209,3 @@ def _waited_for(command):
             process.kill()
             process.communicate()
     raise InterruptedError
-
-
-if __name__ == "__main__":
-    sys.exit(main())

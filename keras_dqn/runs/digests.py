@@ -1,7 +1,7 @@
-"""SHA-256 of all that a run carries on, part by part and iteration by iteration.
+"""SHA-256 of the whole state of a run, by part and by iteration.
 
-Two runs are the same run if these agree. Where they do not, the file of digests
-tells in which iteration they parted, and which part did so first.
+Two runs are equal if their digests are. If not, the first iteration and part that
+differ tell where to look.
 """
 
 import dataclasses
@@ -11,16 +11,18 @@ import pathlib
 
 import numpy as np
 
-# Of a replay's state. The rest of it is what was stored.
+from keras_dqn.system import files
+
+# Arrays of a replay's state. The others hold the transitions.
 _PRIORITIES = ("alpha", "leaves", "max_priority")
-# Of a line of `metrics.jsonl`: what a clock says.
+# Fields of `metrics.jsonl` that depend on the clock.
 _TIMES = ("env_steps_per_second", "updates_per_second")
 
 
 def of_arrays(arrays):
     """Returns one SHA-256, in hex, of a dictionary of arrays.
 
-    Names, dtypes and shapes count too, the order of the names does not.
+    Names, dtypes and shapes count; the order of the names does not.
     """
     digest = hashlib.sha256()
     for name in sorted(arrays):
@@ -67,7 +69,7 @@ def of_run_state(state):
 
 
 def of_progress(progress):
-    """Returns the digest of a `Progress`, without what a clock says."""
+    """Returns the digest of a `Progress`, without `seconds`."""
     values = dict(vars(progress))
     del values["seconds"]
     arrays = {
@@ -86,7 +88,7 @@ def of_progress(progress):
 
 
 def of_metrics(path):
-    """Returns the digest of a `metrics.jsonl`, without times and starts."""
+    """Returns the digest of a `metrics.jsonl`, without rates and start lines."""
     lines = [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
     kept = [
         {name: value for name, value in line.items() if name not in _TIMES}
@@ -96,42 +98,38 @@ def of_metrics(path):
     return of_json(kept)
 
 
-class HashChain:
-    """A file with a line for each iteration: digests, chained to the line before.
+class DigestLog:
+    """A file with the digests of each iteration, as JSON lines.
 
-    A run that goes on from an earlier iteration than the file's last cuts off
-    what it will do again.
+    A resumed run repeats iterations: their old lines are removed before the first
+    new one is added.
 
     Args:
-        path: Path of the file, JSON lines. Made if there is none.
+        path: Path of the file. It is made if there is none.
     """
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
-        self._lines = None
+        self._is_open = False
 
     def add(self, iteration, parts):
         """Appends a line.
 
         Args:
-            iteration: Integer, which the digests are of.
+            iteration: Integer.
             parts: Dictionary of digests by the name of the part.
         """
-        if self._lines is None:
-            self._lines = [line for line in read_chain(self.path)]
-            self._lines = [x for x in self._lines if x["iteration"] < iteration]
-            kept = "".join(json.dumps(line) + "\n" for line in self._lines)
-            self.path.write_text(kept)
-        before = self._lines[-1]["chain"] if self._lines else ""
-        line = {"iteration": iteration, "parts": parts}
-        line["chain"] = of_json([before, line])
-        self._lines.append(line)
+        if not self._is_open:
+            kept = [x for x in read_log(self.path) if x["iteration"] < iteration]
+            lines = "".join(json.dumps(line) + "\n" for line in kept)
+            files.replace(self.path, lines.encode())
+            self._is_open = True
         with open(self.path, "a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps({"iteration": iteration, "parts": parts}) + "\n")
 
 
-def read_chain(path):
-    """Returns the lines of a `HashChain`'s file; a torn last line is left out."""
+def read_log(path):
+    """Returns the lines of a `DigestLog`. An unfinished last line is left out."""
     if not pathlib.Path(path).exists():
         return []
     lines = pathlib.Path(path).read_text().split("\n")
@@ -139,19 +137,22 @@ def read_chain(path):
 
 
 def first_difference(lines, others):
-    """Returns where two chains part, in words, or `None` if they do not.
+    """Returns where two runs differ first, in words, or `None` if they are equal.
 
     Args:
-        lines: What `read_chain` returned of the one run.
-        others: The same of the other.
+        lines: What `read_log` returned for one run.
+        others: The same for the other.
     """
     for one, other in zip(lines, others, strict=False):
         if one["iteration"] != other["iteration"]:
-            return f"iteration {one['iteration']} stands by {other['iteration']}"
+            return (
+                "the numbers of the iterations: "
+                f"{one['iteration']} and {other['iteration']}"
+            )
         names = one["parts"].keys() | other["parts"].keys()
-        parted = [n for n in names if one["parts"].get(n) != other["parts"].get(n)]
-        if parted:
-            return f"iteration {one['iteration']}: {', '.join(sorted(parted))}"
+        unequal = [n for n in names if one["parts"].get(n) != other["parts"].get(n)]
+        if unequal:
+            return f"iteration {one['iteration']}: {', '.join(sorted(unequal))}"
     if len(lines) != len(others):
-        return f"{len(lines)} iterations, and {len(others)}"
+        return f"the number of iterations: {len(lines)} and {len(others)}"
     return None

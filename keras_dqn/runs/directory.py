@@ -21,6 +21,8 @@ class RunDirectory:
         checkpoints: `checkpoints/`, see `checkpoint.Store`.
         network: `network.keras`, the network at the end or after Ctrl-C.
         best_network: `best.keras`, the best network of the evaluations on the way.
+        unfinished_network: `.unfinished.keras`, a network that is being saved.
+        hang: `hang.txt`, what every thread did when an environment hung.
         digests: `digests.json`, SHA-256 of every part at the end (`verify-resume`).
         iteration_digests: `iteration-digests.jsonl`, the same for each iteration.
     """
@@ -32,6 +34,8 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.network = self.path / "network.keras"
         self.best_network = self.path / "best.keras"
+        self.unfinished_network = self.path / ".unfinished.keras"
+        self.hang = self.path / "hang.txt"
         self.digests = self.path / "digests.json"
         self.iteration_digests = self.path / "iteration-digests.jsonl"
 

@@ -1,43 +1,41 @@
-"""Whole games played on the way: when, how good they were, whether that is enough."""
+"""Evaluations while training: when to play, the best network, when to stop."""
 
 from keras_dqn import checks
 
 
 class Evaluations:
-    """Plays whole games at intervals, keeps the best network, ends a run that is good.
+    """Plays whole games at intervals, saves the best network, ends a solved run.
 
-    A request to stop breaks games off. The evaluation is then pending, in the
-    checkpoint too, and a resumed run begins with it: the network is still the same.
+    If a request to stop breaks an evaluation off, the checkpoint says that it is
+    pending. The resumed run plays it first, with the same network and seeds.
 
     Args:
         settings: `Settings`.
-        play: Function of a number, that of the evaluation, which returns an
-            `Evaluation`, or `None` if a request to stop broke it off.
+        play: Function of an integer, from which the seeds of the games are made. It
+            returns an `Evaluation`, or `None` if a request to stop broke it off.
         save_best: Function that saves the network as the best so far.
-        say: Function that shows a line of text.
-        alarm: The same, for a best network that cannot be saved. By default `say`.
-
-    Attributes:
-        is_solved: Boolean, whether the last evaluation was good enough to stop.
+        log: Function that shows a line of text.
+        warn: The same, for a best network that cannot be saved. Default: `log`.
     """
 
-    def __init__(self, settings, play, save_best, say, alarm=None):
+    def __init__(self, settings, play, save_best, log, warn=None):
         self._interval = settings.evaluation_interval_iterations
         self._stop_at_score = settings.stop_at_score
         self._play, self._save_best = play, save_best
-        self._say, self._alarm = say, alarm or say
-        self._best_score = None  # the mean of the best one
+        self._log, self._warn = log, warn or log
+        self._best_score = None  # the highest mean score
         self._last_score = None
-        self._pending = None  # agent steps at which one was broken off
+        self._pending = None  # agent steps of an evaluation that was broken off
 
     @property
     def is_solved(self):
+        """Whether the last evaluation reached `stop_at_score`."""
         if self._stop_at_score is None or self._last_score is None:
             return False
         return self._last_score >= self._stop_at_score
 
     def after_iteration(self, state, env_steps):
-        """Plays if it is time to. Returns whether the run is good enough to stop.
+        """Evaluates if it is due. Returns whether the run is solved, so can end.
 
         Args:
             state: `run_state.RunState`, after the iteration.
@@ -48,7 +46,7 @@ class Evaluations:
         return self._evaluate(env_steps) if state.updates else False
 
     def catch_up(self):
-        """Plays what a stop broke off before. Returns whether that is good enough."""
+        """Plays the pending evaluation, if any. Returns whether the run is solved."""
         return (
             self.is_solved if self._pending is None else self._evaluate(self._pending)
         )
@@ -59,17 +57,17 @@ class Evaluations:
         if result is None:
             return False
         self._pending, self._last_score = None, result.mean
-        self._say(f"Evaluation at {env_steps} agent steps: {result}")
+        self._log(f"Evaluation at {env_steps} agent steps: {result}")
         if self._best_score is None or result.mean > self._best_score:
             try:
                 self._save_best()
                 self._best_score = result.mean
-            except OSError as error:  # the training goes on, and with it the old file
-                self._alarm(f"Could not save best.keras: {error}")
+            except OSError as error:  # the file of the best network before it stays
+                self._warn(f"Could not save the best network: {error}")
         return self.is_solved
 
     def to_meta(self):
-        """Returns what there is to remember as values that JSON can hold."""
+        """Returns scores and the pending evaluation as values that JSON can hold."""
         return {
             "best_score": self._best_score,
             "last_score": self._last_score,
@@ -77,10 +75,11 @@ class Evaluations:
         }
 
     def load_meta(self, meta):
-        """Takes over what `to_meta` returned.
+        """Restores what `to_meta` returned.
 
         Raises:
-            ValueError: If a score is no finite number, or the rest no counter.
+            ValueError: If a score is not a finite number, or `pending_evaluation` not
+                a whole number from 0.
         """
         for name in ("best_score", "last_score"):
             if meta.get(name) is not None:

@@ -1,42 +1,34 @@
-"""Makes environments, network, replay and agent from `Settings`."""
+"""The program of `keras-dqn train`: makes the parts from `Settings`, and trains."""
 
 import keras
 
 from keras_dqn import models
 from keras_dqn.agent import DQNAgent
-from keras_dqn.envs import is_atari
 from keras_dqn.envs import make_envs
-from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.replay import UniformReplay
 
-ATARI_FIELDS = (
-    "repeat_action_probability",
-    "life_loss",
-    "noop_max",
-    "clip_rewards",
-    "frame_skip",
-    "max_episode_frames",
-    "full_action_space",
-    "fire_reset",
-)
+
+def train(run):
+    """Trains and evaluates as the settings say, whatever they say.
+
+    Args:
+        run: `runs.run.Run`.
+
+    Returns:
+        `Evaluation`, see `Run.evaluate`.
+    """
+    settings = run.settings
+    envs = make_envs(settings.env_id, settings.num_envs, **settings.env_options())
+    agent = make_agent(settings, envs)
+    with run.training(agent, envs) as options:
+        agent.fit(envs, **options)
+    return run.evaluate()
 
 
 def make_agent(settings, envs):
-    """Returns a compiled `DQNAgent` as the settings describe it."""
-    if settings.replay_kind == "prioritized":
-        replay = PrioritizedReplay(
-            settings.replay_capacity,
-            alpha=settings.alpha,
-            priority_epsilon=settings.priority_epsilon,
-            gamma=settings.gamma,
-            n_steps=settings.n_steps,
-        )
-    else:
-        replay = UniformReplay(
-            settings.replay_capacity, gamma=settings.gamma, n_steps=settings.n_steps
-        )
-    agent = DQNAgent(make_network(settings, envs), replay)
+    """Returns a compiled `DQNAgent` for the environments."""
+    agent = DQNAgent(make_network(settings, envs), make_replay(settings))
     optimizer = keras.optimizers.Adam(
         settings.learning_rate,
         epsilon=settings.adam_epsilon,
@@ -46,49 +38,29 @@ def make_agent(settings, envs):
         optimizer,
         double_q=settings.double_q,
         huber_delta=settings.huber_delta,
-        jit_compile={"yes": True, "no": False}.get(settings.jit_compile, "auto"),
+        jit_compile=settings.jit_compile,
     )
     return agent
 
 
 def make_network(settings, envs):
-    """Returns a dueling network for frames or for vectors, of the set precision."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(settings.dtype_policy)
-    try:
-        if len(envs.observation_shape) == 3:
-            return models.dueling_cnn(
-                envs.num_actions,
-                envs.observation_shape,
-                settings.hidden_units,
-                seed=settings.seed,
-            )
-        return models.dueling_mlp(
-            envs.num_actions,
-            envs.observation_shape,
-            (settings.hidden_units, settings.hidden_units),
-            seed=settings.seed,
-        )
-    finally:
-        keras.config.set_dtype_policy(before)
+    """Returns a dueling network: convolutional for images, dense for vectors."""
+    units, seed = settings.hidden_units, settings.seed
+    shapes = envs.num_actions, envs.observation_shape
+    dtype = settings.dtype_policy
+    if len(envs.observation_shape) == 3:
+        return models.dueling_cnn(*shapes, units, seed=seed, dtype=dtype)
+    return models.dueling_mlp(*shapes, (units, units), seed=seed, dtype=dtype)
 
 
-def make_training_envs(settings):
-    """Makes the environments, and refuses Atari's settings for any other."""
-    atari = {name: getattr(settings, name) for name in ATARI_FIELDS}
-    if is_atari(settings.env_id):
-        return make_envs(settings.env_id, settings.num_envs, **atari)
-    defaults = type(settings)()
-    for name, value in atari.items():
-        if value != getattr(defaults, name):
-            raise ValueError(
-                f"`{name}` is an option of Atari games only. Received: "
-                f"env_id={settings.env_id!r}, {name}={value!r}"
-            )
-    envs = make_envs(settings.env_id, settings.num_envs)
-    try:  # Refuse now, not after hours, an id that makes no second environment.
-        make_evaluation_envs(envs).close()
-    except BaseException:
-        envs.close()
-        raise
-    return envs
+def make_replay(settings):
+    """Returns a `PrioritizedReplay` or a `UniformReplay`."""
+    options = {"gamma": settings.gamma, "n_steps": settings.n_steps}
+    if settings.replay_kind == "uniform":
+        return UniformReplay(settings.replay_capacity, **options)
+    return PrioritizedReplay(
+        settings.replay_capacity,
+        alpha=settings.alpha,
+        priority_epsilon=settings.priority_epsilon,
+        **options,
+    )

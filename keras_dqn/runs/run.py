@@ -1,76 +1,114 @@
-"""A run in a directory: trains, saves, resumes, evaluates."""
+"""A run in a directory: lock, logs, checkpoints and evaluations around one `fit`."""
 
 import contextlib
-import math
 import os
 import sys
 
-import numpy as np
-
 from keras_dqn import checkpoint
+from keras_dqn import presets
 from keras_dqn import run_state
-from keras_dqn import training
+from keras_dqn.config import FIELDS
+from keras_dqn.config import SettingsError
 from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.monitor import JsonLines
 from keras_dqn.monitor import Monitors
 from keras_dqn.monitor import PlainConsole
 from keras_dqn.monitor import TensorBoard
 from keras_dqn.monitor import make_console
-from keras_dqn.monitor.jsonl import last_env_steps
 from keras_dqn.runs import provenance
 from keras_dqn.runs.checkpoints import RunCheckpoints
+from keras_dqn.runs.checkpoints import check_none_lost
 from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.runs.evaluations import Evaluations
-from keras_dqn.runs.parts import make_agent
-from keras_dqn.runs.parts import make_training_envs
+from keras_dqn.runs.snapshot import Snapshot
+from keras_dqn.runs.snapshot import check_finite
 from keras_dqn.system import files
 from keras_dqn.system import signals
 from keras_dqn.system.lock import RunLock
 from keras_dqn.system.watchdog import Watchdog
 
 
-class TrainingRun:
-    """A run in a directory: trains, saves, resumes, evaluates.
+class Run:
+    """A run in a directory. Environments and agent are made by the program:
+
+    ```python
+    with Run(settings, "runs/a", resume=True) as run:
+        envs = keras_dqn.make_envs(...)
+        agent = ...
+        with run.training(agent, envs) as options:
+            agent.fit(envs, **options)
+        run.evaluate()
+    ```
 
     Args:
         settings: `Settings`.
-        out: `pathlib.Path` of the run directory; made when training starts.
-        lock: `RunLock` of that directory, which the caller releases.
-            Without one, `train` takes its own.
+        out: Path of the run directory. It is made and locked by `__enter__`.
+        console: String, see `monitor.make_console`.
+        tensorboard: Boolean, whether to write event files.
+        resume: Boolean, whether to continue from the newest checkpoint.
+        exact: Boolean. With `resume`: from the newest checkpoint from which the run
+            continues bit for bit as if it had never stopped.
+        evaluation: Boolean, whether `evaluate` plays.
+        callbacks: Callables, see `DQNAgent.fit`. They are called before a checkpoint
+            is saved.
 
     Attributes:
+        settings: `Settings`.
         directory: `RunDirectory`.
-        agent: `DQNAgent`.
-        envs: Vector environments.
-        state: `run_state.RunState`, once `train` was called.
-        evaluations: `Evaluations`, likewise.
+        state: `run_state.RunState`.
+        evaluations: `Evaluations` while training.
+        agent, envs: What `training` was given, or `None`.
+        has_begun: Boolean, whether agent and environments were found to fit together.
+        was_stopped: Boolean, whether a request to stop ended the training, or the
+            evaluation after it.
 
     Raises:
-        ValueError, TypeError: If the parts do not fit together.
-        MemoryError: If the replay does not fit into memory.
+        ImportError: If `tensorboard` is asked for and tensorboardX is not installed.
+        OSError: From `__enter__`: if another process trains in the directory, if it
+            holds a run that is not resumed, or if it cannot be made.
     """
 
-    def __init__(self, settings, out, lock=None):
+    def __init__(
+        self,
+        settings,
+        out,
+        *,
+        console="auto",
+        tensorboard=False,
+        resume=False,
+        exact=False,
+        evaluation=True,
+        callbacks=(),
+    ):
         self.settings = settings
         self.directory = RunDirectory(out)
-        self._lock = lock
-        self.state = None
-        self._watchdog = Watchdog(out, settings.env_timeout_seconds)
-        self.envs = make_training_envs(settings)
-        try:
-            self.agent = make_agent(settings, self.envs)
-            self.agent.build(self.envs)
-            info = self.agent.run_info(self.envs, settings)
-        except BaseException:
-            self.envs.close()
-            raise
-        self._provenance = provenance.Provenance(provenance.facts(info))
+        self.state = run_state.RunState.from_seed(settings.seed)
+        self._monitors = self._make_monitors(console, tensorboard)
+        self._callbacks = [self._evaluate_when_due, *callbacks, self._save_when_due]
+        self.agent = self.envs = None
+        self.has_begun = self.was_stopped = False
+        self._is_quiet, self._has_console = console == "none", True
+        self._resumes, self._is_exact, self._plays = resume, exact, evaluation
+        self.evaluations = Evaluations(
+            settings, self._play, self._save_best, self.log, self.warn
+        )
+        self._checkpoints = RunCheckpoints(
+            self.directory.checkpoints,
+            self.log,
+            self.warn,
+            settings.checkpoint_interval_minutes,
+        )
+        self._watchdog = Watchdog(self.directory.hang, settings.env_timeout_seconds)
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
+            self._lock = stack.enter_context(RunLock(self.directory.path))
+            if not self._resumes and self.directory.holds_a_run():
+                raise FileExistsError(
+                    "The run directory must be new or empty, unless the run in it is "
+                    f"resumed. Received: {self.directory}"
+                )
             stack.enter_context(self._watchdog)
-            stack.enter_context(self._watchdog.watching(self.envs))
-            stack.callback(self.envs.close)
             self._closing = stack.pop_all()
         return self
 
@@ -79,45 +117,87 @@ class TrainingRun:
 
     @property
     def place(self):
-        """Where the training is, in words that begin with a space; "" before."""
-        if self.state is None:
+        """Where the training is, in words that begin with a space; "" before it."""
+        if not self.has_begun:
             return ""
-        env_steps = self.state.iteration * self.settings.env_steps_per_iteration
-        return f" in iteration {self.state.iteration}, after {env_steps} agent steps"
+        return (
+            f" in iteration {self.state.iteration}, after {self._env_steps} agent steps"
+        )
 
-    def train(
-        self,
-        console="auto",
-        tensorboard=False,
-        resume=False,
-        exact=False,
-        callbacks=(),
-    ):
-        """Trains to the end or to a request to stop, and saves.
+    def log(self, text):
+        """Shows a line of text, on standard output once `fit` is over."""
+        (self._monitors if self._has_console else PlainConsole()).message(text)
+
+    def warn(self, text):
+        """Shows a line of text even where there is no console."""
+        (PlainConsole(sys.stderr).message if self._is_quiet else self.log)(text)
+
+    @contextlib.contextmanager
+    def training(self, agent, envs):
+        """Resumes before its body, which calls `agent.fit`, and saves after it.
+
+        What it saves is the last checkpoint and the network. It closes `envs`.
+
+        A run that had reached `stop_at_score` already is not trained: `fit` takes no
+        step then.
 
         Args:
-            console: String, see `monitor.make_console`.
-            tensorboard: Boolean, whether event files are written.
-            resume: Boolean, whether to go on from the newest checkpoint.
-            exact: Boolean. With `resume`: from the newest checkpoint from which
-                the run goes on as if it had never stopped.
-            callbacks: See `DQNAgent.fit`; called before a checkpoint is saved.
+            agent: Compiled `DQNAgent`.
+            envs: Vector environments.
 
-        Returns:
-            Boolean, whether the end was reached.
+        Yields:
+            Dictionary, the options of `fit`: `settings`, `state`, `monitors` and
+            `callbacks`.
 
         Raises:
-            OSError: If another process trains in the directory, if there is no
-                checkpoint that can be read, or if no more can be written.
-            FloatingPointError: If the weights are not finite.
+            ValueError, TypeError: If agent and environments do not fit together, or
+                if they do not take a setting.
+            MemoryError: If the replay does not fit into memory.
+            OSError: If there is no checkpoint that can be read, or if none could be
+                written.
+            FloatingPointError: If a weight is NaN or infinite.
         """
-        lock = contextlib.nullcontext() if self._lock else RunLock(self.directory.path)
-        with lock:
-            return self._train(
-                console, tensorboard, resume, exact, callbacks, self._lock or lock
-            )
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._watchdog.watching(envs))
+            stack.callback(envs.close)
+            self._take(agent, envs)
+            self.has_begun = True
+            self._start()
+            # Signals must not break off what is saved after `fit` either.
+            self._requests = stack.enter_context(signals.handled(signals.COMMAND))
+            stack.enter_context(self._checkpoints)
+            stack.callback(self._leave_console)
+            options = {
+                "settings": self.settings,
+                "state": self.state,
+                "monitors": self._monitors,
+                "callbacks": self._callbacks,
+            }
+            if self.evaluations.catch_up():
+                self._leave_console()
+                self.log("The last evaluation had reached --stop-at-score")
+                options["settings"] = self.settings.replace(env_steps=self._env_steps)
+                options["monitors"] = None
+            before = self.state.iteration
+            yield options
+            self._leave_console()
+            self._finish(self.state.iteration > before)
 
-    def _train(self, console, tensorboard, resume, exact, callbacks, lock):
+    def evaluate(self):
+        """Plays whole games and shows their scores, once the training is over.
+
+        Returns:
+            `Evaluation`, or `None` if the training was stopped, if the run is to be
+            without, or if a request to stop broke the games off.
+        """
+        if self.was_stopped or not self._plays:
+            return None
+        result = self._play(0)
+        self.was_stopped = result is None
+        self.log(str(result or "Stopped before the evaluation was over."))
+        return result
+
+    def _make_monitors(self, console, tensorboard):
         interval = self.settings.log_interval_iterations
         monitors = [make_console(console, log_interval_iterations=interval)]
         monitors.append(JsonLines(self.directory.metrics, interval))
@@ -125,92 +205,106 @@ class TrainingRun:
             monitors.append(
                 TensorBoard(self.directory.path, log_interval_iterations=interval)
             )
-        monitors = Monitors(monitors)
-        self.state = state = run_state.RunState.from_seed(self.settings.seed)
-        monitors.message(f"Run directory: {self.directory}")
-        if lock.taken_over:
-            monitors.message(
-                f"Warning: {lock.taken_over} had this directory, and is gone without "
-                "having ended its run"
-            )
-        # What went wrong is said in any case.
-        is_quiet = console == "none"
-        alarm = PlainConsole(sys.stderr).message if is_quiet else monitors.message
-        minutes = self.settings.checkpoint_interval_minutes
-        saves = RunCheckpoints(
-            self.directory.checkpoints, monitors.message, alarm, minutes
+        return Monitors(monitors)
+
+    @property
+    def _env_steps(self):
+        return self.state.iteration * self.settings.env_steps_per_iteration
+
+    def _take(self, agent, envs):
+        """Refuses what was not made by the settings. Writes nothing."""
+        make_evaluation_envs(envs).close()  # now, not after hours
+        agent.build(envs)
+        actual = presets.of_fit(envs, agent.replay, self.settings, {})
+        for name in FIELDS:
+            wanted, used = getattr(self.settings, name), getattr(actual, name)
+            # The environments resolve their id, and what depends on it.
+            if used != wanted and wanted is not None and name != "env_id":
+                raise SettingsError(
+                    f"`{name}` cannot be changed in this program, which uses {used!r}. "
+                    f"`keras-dqn train` takes it. Received: {name}={wanted!r}",
+                    name,
+                )
+        self.agent, self.envs = agent, envs
+        past = provenance.Provenance(
+            provenance.facts(agent.run_info(envs, self.settings))
         )
-        if not resume and not saves.is_empty():
+        self._snapshot = Snapshot(
+            self.settings, agent, self.state, self.evaluations, past
+        )
+
+    def _start(self):
+        """Resumes if that was asked for, and prepares the directory."""
+        self.log(f"Run directory: {self.directory}")
+        if self._lock.taken_over:
+            self.log(
+                f"Warning: {self._lock.taken_over} had this directory, and is gone "
+                "without having ended its run"
+            )
+        if self._resumes:
+            self._load()
+        settings = files.json_bytes(self.settings.to_dict())
+        files.replace(self.directory.settings, settings + b"\n")
+        self._checkpoints.prepare(self._snapshot.nbytes_when_full)
+
+    def _load(self):
+        """Restores the newest checkpoint, if there is one."""
+        is_wanted = (lambda meta: meta.get("exact")) if self._is_exact else None
+        loaded = self._checkpoints.load(is_wanted, self._snapshot.spec())
+        if loaded is None:
+            check_none_lost(self.directory, self.settings)
+            self._monitors.resume(0)
+            self.log("No checkpoint yet: the run starts anew")
+            return
+        path, parts, meta, notes = loaded
+        try:
+            changes = self._snapshot.restore(parts, meta, self._is_exact)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise checkpoint.CheckpointError(f"{path}: {error}") from None
+        self._monitors.resume(self._env_steps)
+        notes.append(f"Loaded model: {path} at {self._env_steps} agent steps")
+        self.log("\n".join(notes + changes))
+
+    def _leave_console(self):
+        self._monitors.close()
+        self._has_console = False
+
+    def _evaluate_when_due(self, agent, progress):
+        return self.evaluations.after_iteration(self.state, progress.env_steps_done)
+
+    def _save_when_due(self, agent, progress):
+        saves = self._checkpoints
+        saves.poll()
+        if self._requests.take_save() or self._snapshot.is_due or saves.is_due():
+            self._begin_checkpoint()
+        saves.wait_until_written(self.settings.vector_steps_per_iteration)
+
+    def _begin_checkpoint(self):
+        parts, meta = self._snapshot.parts(), self._snapshot.meta()
+        self._checkpoints.begin(self._env_steps, parts, meta)
+
+    def _finish(self, has_trained):
+        """Saves the last checkpoint, if there is something new, and the network."""
+        saves, path = self._checkpoints, self.directory.network
+        saves.finish()
+        if has_trained and saves.newest != self._env_steps:
+            self._begin_checkpoint()
+            saves.finish()
+        self._save_network(path)
+        if has_trained and saves.newest != self._env_steps:
             raise checkpoint.CheckpointError(
-                f"{self.directory} holds the checkpoints of another run. Resume it, or "
-                "train in a new directory"
+                "The run's last checkpoint could not be saved; the network could: "
+                f"{path}"
             )
-        self.evaluations = Evaluations(
-            self.settings,
-            self.evaluate,
-            lambda: self._save_network(self.directory.best_network),
-            monitors.message,
-            alarm,
+        is_over = (
+            self.evaluations.is_solved
+            or self.state.iteration >= self.settings.iterations
         )
-        loaded = self._load(saves, state, monitors, exact) if resume else None
-        self._write_settings()
+        self.was_stopped = not is_over
+        self.log(("" if is_over else "Stopped. ") + f"Saved model: {path}")
 
-        if loaded:
-            monitors.message(loaded)
-        saves.prepare(self._checkpoint_nbytes())
-
-        def save_when_due(agent, progress):
-            saves.poll()
-            is_due = training.is_checkpoint_due(self.settings, state)
-            if requests.take_save() or is_due or saves.is_due():
-                self._begin_checkpoint(saves, state, progress)
-            saves.wait_until_written(self.settings.vector_steps_per_iteration)
-
-        def evaluate_when_due(agent, progress):
-            return self.evaluations.after_iteration(state, progress.env_steps_done)
-
-        say = PlainConsole().message  # for the time after `fit`
-        # What is saved after the last iteration is not to be broken off either.
-        with signals.handled(signals.COMMAND) as requests, saves:
-            progress = None
-            if self.evaluations.catch_up():
-                say("The last evaluation had reached --stop-at-score")
-                monitors.close()
-            else:
-                progress = self.agent.fit(
-                    self.envs,
-                    settings=self.settings,
-                    state=state,
-                    monitors=monitors,
-                    callbacks=[evaluate_when_due, *callbacks, save_when_due],
-                )
-            saves.finish(say)  # the monitors are closed
-            if progress is not None and saves.newest != progress.env_steps_done:
-                self._begin_checkpoint(saves, state, progress)
-                saves.finish(say)
-            self._save_network(self.directory.network)
-            if progress is not None and saves.newest != progress.env_steps_done:
-                raise checkpoint.CheckpointError(
-                    "The run's last checkpoint could not be saved; the network could: "
-                    f"{self.directory.network}"
-                )
-        is_solved = self.evaluations.is_solved
-        finished = is_solved or state.iteration >= self.settings.iterations
-        say(
-            ("" if finished else "Stopped. ") + f"Saved model: {self.directory.network}"
-        )
-        return finished
-
-    def evaluate(self, number=0):
-        """Plays whole games with the settings' epsilon.
-
-        Args:
-            number: Integer. Evaluations with different numbers play games with
-                different seeds.
-
-        Returns:
-            `Evaluation`, or `None` if a request to stop broke it off.
-        """
+    def _play(self, number):
+        """Plays whole games with seeds that depend on `number`; `None` if stopped."""
         episodes = self.settings.evaluation_episodes
         envs = make_evaluation_envs(self.envs, min(episodes, 8))
         with (
@@ -226,117 +320,16 @@ class TrainingRun:
                 stop=lambda: requests.stop,
             )
 
+    def _save_best(self):
+        self._save_network(self.directory.best_network)
+
     def _save_network(self, path):
-        """Saves under another name first, so that no half file has the name."""
+        """Saves atomically: under another name first, which is then renamed."""
         network = self.agent.network
         weights = {f"weight {i}": w for i, w in enumerate(network.get_weights())}
-        _check_finite(weights)
-        unfinished = path.with_name(".unfinished.keras")
+        check_finite(weights)
+        unfinished = self.directory.unfinished_network
         network.save(unfinished)
         files.flush(unfinished)
         os.replace(unfinished, path)
         files.flush_directory(path.parent)
-
-    def _begin_checkpoint(self, saves, state, progress):
-        parts = {
-            "learner": self.agent.learner.state_dict(),
-            "replay": self.agent.replay.state_dict(),
-            "episodes": state.statistics.state_dict(),
-        }
-        _check_finite(parts["learner"])
-        meta = {
-            "run": state.to_meta(),
-            "settings": self.settings.to_dict(),
-            **self.evaluations.to_meta(),
-            **self._provenance.to_meta(
-                training.is_checkpoint_due(self.settings, state)
-            ),
-        }
-        saves.begin(progress.env_steps_done, parts, meta)
-
-    def _checkpoint_nbytes(self):
-        """About how large a checkpoint is when the replay is full."""
-        learner = self.agent.learner
-        owners = (learner.network, learner.target_network, learner.optimizer)
-        lengths = [math.prod(each.shape) for own in owners for each in own.variables]
-        return self.agent.replay.nbytes + 4 * sum(lengths)
-
-    def _load(self, saves, state, monitors, exact):
-        """Takes the newest checkpoint over. Returns what there is to say of it."""
-        is_wanted = (lambda meta: meta.get("exact")) if exact else None
-        limits = {
-            "learner": _limits_of(self.agent.learner.state_dict()),
-            "replay": self.agent.replay.state_spec(),
-            "episodes": state.statistics.state_spec(),
-        }
-        loaded = saves.load(is_wanted, limits)
-        if loaded is None:
-            self._check_none_lost()
-            monitors.resume(0)
-            return "No checkpoint yet: the run starts anew"
-        path, parts, meta, notes = loaded
-        try:
-            self._provenance.check(meta, self.settings, exact)
-            self._take_over(state, parts, meta)
-            env_steps = state.iteration * self.settings.env_steps_per_iteration
-            is_due = training.is_checkpoint_due(self.settings, state)
-            changes = self._provenance.resume(meta, is_due, env_steps)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise checkpoint.CheckpointError(f"{path}: {error}") from None
-        monitors.resume(env_steps)
-        notes.append(f"Loaded model: {path} at {env_steps} agent steps")
-        return "\n".join(notes + changes)
-
-    def _check_none_lost(self):
-        """A run without a checkpoint may start anew if it cannot have saved one.
-
-        One that is killed during its first save is such a run: the second save,
-        which is due an interval later, waits for the first.
-        """
-        settings, log = self.settings, self.directory.metrics
-        logged = last_env_steps(log)
-        second = 2 * settings.checkpoint_interval_iterations
-        minutes = 2 * (settings.checkpoint_interval_minutes or math.inf)
-        if logged >= second * settings.env_steps_per_iteration:
-            witness = log.name
-        elif logged and _minutes_between(self.directory.settings, log) >= minutes:
-            witness = log.name
-        elif logged and self.directory.network.exists():  # saved after a checkpoint
-            witness = self.directory.network.name
-        else:
-            return
-        raise checkpoint.CheckpointError(
-            f"There is no checkpoint in {self.directory.checkpoints}, and {witness} is "
-            "of a run that had saved one, or could save none. Bring it back, or train "
-            "in a new directory"
-        )
-
-    def _take_over(self, state, parts, meta):
-        self.evaluations.load_meta(meta)
-        state.load_meta(meta["run"])
-        state.statistics.load_state_dict(parts["episodes"])
-        self.agent.learner.load_state_dict(parts["learner"])
-        self.agent.replay.load_state_dict(parts["replay"])
-
-    def _write_settings(self):
-        settings = files.json_bytes(self.settings.to_dict())
-        files.replace(self.directory.settings, settings + b"\n")
-
-
-def _minutes_between(settings, log):
-    """For how long a run has written its log, by the times of both files."""
-    return (log.stat().st_mtime - settings.stat().st_mtime) / 60
-
-
-def _limits_of(arrays):
-    return {name: (array.dtype, array.shape) for name, array in arrays.items()}
-
-
-def _check_finite(arrays):
-    """Refuses to save over good checkpoints what nobody could go on from."""
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise FloatingPointError(
-                "The learner must be finite to be saved: the network has diverged. "
-                f"Received: NaN or infinity in {name}"
-            )

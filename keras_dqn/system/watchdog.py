@@ -38,7 +38,7 @@ class Watchdog:
     """Watches environments, as a context manager.
 
     - After `timeout_seconds` in one `reset`, `recv` or `close` it writes the stacks
-      of all threads to `hang.txt` and exits with 70.
+      of all threads to `path` and exits with 70.
     - After a signal that asks to stop, such a call has 10 s to return; then it
       exits with 75.
     - After two `SIGINT` the whole process has 10 s to end; then likewise.
@@ -49,14 +49,14 @@ class Watchdog:
     unnoticed.
 
     Args:
-        directory: Path of the directory for `hang.txt`.
+        path: Path of the file for the stacks of all threads.
         timeout_seconds: Float above 0, or `None` for no limit.
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str], timeout_seconds: float | None
+        self, path: str | os.PathLike[str], timeout_seconds: float | None
     ) -> None:
-        self._path = pathlib.Path(directory) / "hang.txt"
+        self._path = pathlib.Path(path)
         self._timeout = timeout_seconds
         self._interval = min(1.0, GRACE_SECONDS / 4, (timeout_seconds or 4.0) / 4)
         self._watched: list[Watched] = []

@@ -1,0 +1,108 @@
+"""What a checkpoint of a run holds: arrays in three parts, and the rest as JSON."""
+
+import math
+
+import numpy as np
+
+from keras_dqn import training
+
+
+class Snapshot:
+    """Gathers the state of a run for a checkpoint, and restores it from one.
+
+    Args:
+        settings: `Settings`.
+        agent: Built `DQNAgent`.
+        state: `run_state.RunState`.
+        evaluations: `Evaluations`.
+        provenance: `Provenance`.
+    """
+
+    def __init__(self, settings, agent, state, evaluations, provenance):
+        self._settings = settings
+        self._learner, self._replay = agent.learner, agent.replay
+        self._state = state
+        self._evaluations = evaluations
+        self._provenance = provenance
+
+    @property
+    def is_due(self):
+        """Whether this is a moment at which the settings ask for a checkpoint."""
+        return training.is_checkpoint_due(self._settings, self._state)
+
+    @property
+    def nbytes_when_full(self):
+        """About how many bytes a checkpoint has when the replay is full."""
+        learner = self._learner
+        owners = (learner.network, learner.target_network, learner.optimizer)
+        lengths = [math.prod(each.shape) for own in owners for each in own.variables]
+        return self._replay.nbytes + 4 * sum(lengths)
+
+    def parts(self):
+        """Returns the arrays by part and name.
+
+        Raises:
+            FloatingPointError: If a weight is NaN or infinite.
+        """
+        parts = {
+            "learner": self._learner.state_dict(),
+            "replay": self._replay.state_dict(),
+            "episodes": self._state.statistics.state_dict(),
+        }
+        check_finite(parts["learner"])
+        return parts
+
+    def spec(self):
+        """Returns `(dtype, shape)` by part and name: the largest that is accepted."""
+        learner = self._learner.state_dict()
+        return {
+            "learner": {name: (a.dtype, a.shape) for name, a in learner.items()},
+            "replay": self._replay.state_spec(),
+            "episodes": self._state.statistics.state_spec(),
+        }
+
+    def meta(self):
+        """Returns counters, settings, scores and provenance as JSON values."""
+        return {
+            "run": self._state.to_meta(),
+            "settings": self._settings.to_dict(),
+            **self._evaluations.to_meta(),
+            **self._provenance.to_meta(self.is_due),
+        }
+
+    def restore(self, parts, meta, exact):
+        """Restores what `parts` and `meta` returned.
+
+        Args:
+            parts, meta: See above.
+            exact: Boolean, see `Provenance.check`.
+
+        Returns:
+            List of strings, what to tell about it.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: If they belong to another
+                run, or if a value is missing or impossible.
+        """
+        self._provenance.check(meta, self._settings, exact)
+        self._evaluations.load_meta(meta)
+        self._state.load_meta(meta["run"])
+        self._state.statistics.load_state_dict(parts["episodes"])
+        self._learner.load_state_dict(parts["learner"])
+        self._replay.load_state_dict(parts["replay"])
+        env_steps = self._state.iteration * self._settings.env_steps_per_iteration
+        return self._provenance.resume(meta, self.is_due, env_steps)
+
+
+def check_finite(arrays):
+    """Raises `FloatingPointError` if a value of an array is NaN or infinite.
+
+    Args:
+        arrays: Dictionary of NumPy arrays by name.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise FloatingPointError(
+                "The learner must be finite to be saved: the network has diverged. "
+                f"Received: NaN or infinity in {name}"
+            )
