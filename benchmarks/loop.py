@@ -1,6 +1,6 @@
 """Times the whole training loop on the real game, and says where the time goes.
 
-The seed's preset (8 games, 8 minibatches of 32 for every 32 agent steps, dueling,
+The preset `breakout` (8 games, 8 minibatches of 32 for every 32 agent steps, dueling,
 double Q, prioritized replay) on the current Keras backend, after the replay is
 full. `--peer sb3` runs Stable-Baselines3's plain DQN (none of the three) in turns
 with it, at the same number of agent steps per gradient step.

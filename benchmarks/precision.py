@@ -19,7 +19,7 @@ from keras_dqn.backend import device_name
 from keras_dqn.envs import make_envs
 from keras_dqn.replay import UniformReplay
 
-TARGET_SYNC_UPDATES = 312  # the seed's
+TARGET_SYNC_UPDATES = 312  # the reference implementation's
 
 
 def parse_arguments():

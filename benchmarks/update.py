@@ -45,7 +45,7 @@ def parse_arguments():
 
 
 def make_learner(num_actions, dtype_policy="float32", **changes):
-    """Returns a `Learner` of the seed's network, always with the same weights."""
+    """Returns a `Learner` of the reference network, always with the same weights."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype_policy)
     try:

@@ -59,7 +59,7 @@ class DQNAgent:
         network: Functional or Sequential `keras.Model`, one input, output
             `(batch, actions)`. It stays the caller's and is trained in place.
         replay: `PrioritizedReplay` or `UniformReplay`. Default: prioritized,
-            with the seed's 2**14 transitions.
+            with 2**14 transitions.
 
     Raises:
         TypeError: If `network` is not a functional or Sequential model.
@@ -101,7 +101,7 @@ class DQNAgent:
         """Says how the network learns.
 
         Args:
-            optimizer: Keras optimizer. Default: the seed's, Adam with learning
+            optimizer: Keras optimizer. Default: Adam with learning
                 rate 1e-4, epsilon 1e-8 and each variable's gradient clipped to
                 norm 10.
             double_q: Boolean. Whether the online network picks the next action

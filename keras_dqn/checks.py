@@ -111,11 +111,11 @@ def boolean(name: str, value: object) -> bool:
 
 def name(argument: str, value: object) -> str:
     """Returns `value` if it is a printable string without spaces around it."""
-    is_name = isinstance(value, str) and value.isprintable()
-    if not is_name or not value or value != value.strip():
-        rule = "a name: printable, not empty, no spaces around it"
-        raise ArgumentError(argument, rule, value)
-    return str(value)
+    if isinstance(value, str) and value and value.isprintable():
+        if value == value.strip():
+            return str(value)
+    rule = "a name: printable, not empty, no spaces around it"
+    raise ArgumentError(argument, rule, value)
 
 
 def choice(

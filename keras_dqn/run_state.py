@@ -164,11 +164,11 @@ class RunState:
         reward_abs_max = checks.number(
             "reward_abs_max", meta.get("reward_abs_max"), minimum=0.0
         )
-        try:
-            for name in _RNGS:
+        for name in _RNGS:
+            try:
                 getattr(self, name).bit_generator.state = meta[name]
-        except (KeyError, TypeError, OverflowError, ValueError) as error:
-            raise ValueError(f"`{name}` is no generator's state: {error}") from None
+            except (KeyError, TypeError, OverflowError, ValueError) as error:
+                raise ValueError(f"`{name}` is no generator's state: {error}") from None
         self.iteration, self.updates, self.seed = counters.values()
         self.reward_abs_max = reward_abs_max
 
