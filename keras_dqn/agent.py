@@ -227,9 +227,7 @@ class DQNAgent:
         stop: Callable[[], bool] | None = None,
         **options: Any,
     ) -> evaluation.Evaluation | None:
-        """Plays whole games and changes nothing in the training.
-
-        Own environments, own seeds; all lives, raw scores.
+        """Plays whole games for raw scores; changes nothing in the training.
 
         Args:
             env: Id or constructor of an environment, see `make_envs`, or vector

@@ -173,7 +173,7 @@ def test_a_framework_is_named_in_its_own_backend_only(module):
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_backend_imports_nothing_of_the_others(framework):
-    shared = ("base", "frames", "interface", "passes", framework)
+    shared = ("base", "batches", "frames", "interface", "passes", framework)
     modules = [m for m in MODULES if m.startswith(f"backend/{framework}/")]
     assert len(modules) >= 3
     for module in modules:

@@ -10,8 +10,8 @@ from keras import ops
 from keras_dqn.algorithms.backups import Double
 from keras_dqn.algorithms.backups import Greedy
 from keras_dqn.algorithms.dqn import Scalar
-from keras_dqn.algorithms.dqn import huber
-from keras_dqn.algorithms.dqn import weighted_mean
+from keras_dqn.algorithms.maths import huber
+from keras_dqn.algorithms.maths import weighted_mean
 from tests import reference
 from tests import tiny
 

@@ -34,8 +34,10 @@ from keras import ops
 
 from keras_dqn import checks
 from keras_dqn.algorithms import backups
-from keras_dqn.algorithms.shapes import check_matrices
-from keras_dqn.algorithms.shapes import check_vectors
+from keras_dqn.algorithms.maths import check_matrices
+from keras_dqn.algorithms.maths import check_vectors
+from keras_dqn.algorithms.maths import huber
+from keras_dqn.algorithms.maths import weighted_mean
 from keras_dqn.backend import TrainStep
 from keras_dqn.backend import Update
 from keras_dqn.backend import frames_last
@@ -53,49 +55,6 @@ BATCH_KEYS = (
     "next_observations",
     "weights",
 )
-
-
-def huber(errors: Tensor, delta: float = 1.0) -> Tensor:
-    """Returns the Huber function of each error: a parabola with straight arms.
-
-    ```
-    0.5 * x**2                  if |x| < delta
-    delta * (|x| - 0.5 * delta) otherwise
-    ```
-
-    Args:
-        errors: Float tensor of any shape, which the float32 result has too.
-        delta: Positive float, where the arms begin.
-
-    Reference:
-        - [Mnih et al., 2015](https://doi.org/10.1038/nature14236), "Training
-          algorithm": clipping the error term to [-1, 1].
-    """
-    errors = ops.cast(ops.convert_to_tensor(errors), "float32")
-    size = ops.abs(errors)
-    return ops.where(
-        size < delta, 0.5 * ops.square(errors), delta * (size - 0.5 * delta)
-    )
-
-
-def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
-    """Returns the mean of `weight * loss` over the batch, a float32 scalar.
-
-    It divides by the batch size, not by the sum of the weights.
-
-    Args:
-        losses: Float32 tensor, `(batch,)`.
-        weights: Float tensor, `(batch,)`: importance-sampling weights.
-
-    Raises:
-        ValueError: If the two shapes are not the same `(batch,)`.
-
-    Reference:
-        - [Schaul et al., 2016](https://arxiv.org/abs/1511.05952), section 3.4.
-    """
-    weights = ops.convert_to_tensor(weights, "float32")
-    check_vectors(losses.shape[0], losses=losses, weights=weights)
-    return ops.mean(weights * losses)
 
 
 class Losses(NamedTuple):

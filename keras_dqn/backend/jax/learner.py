@@ -96,6 +96,8 @@ class TrainStep(keras.Model):
             )
             return State(trainable, non_trainable, slots)
 
+        if not isinstance(may_move, jax.core.Tracer):  # nothing is compiled
+            return after() if may_move else before
         if jax.default_backend() == "cpu":  # a choice would copy all of `before`
             return jax.lax.cond(may_move, after, lambda: before)
         # A branch would wait for the device.

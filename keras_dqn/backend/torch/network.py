@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import torch
 import torch._dynamo
 from keras import ops
@@ -44,13 +45,13 @@ class PlainPass(ForwardPass):
     `torch.compile` cannot follow Keras's scope, which such a network does not need.
     """
 
-    def __call__(self, observations):
+    def __call__(self, observations: Any) -> Any:
         outputs = self._call(observations)
         self.losses = self._network.losses
         return outputs
 
 
-def pass_class_of(network):
+def pass_class_of(network: keras.Model) -> type[ForwardPass]:
     """Returns the class of forward passes that a network needs, by trying it out."""
     tensor = network.inputs[0]
     shape = [1 if size is None else size for size in tensor.shape]

@@ -1,0 +1,77 @@
+"""The maths of a loss, as pure functions, and the checks of their shapes."""
+
+from __future__ import annotations
+
+from keras import ops
+
+from keras_dqn.backend.interface import Tensor
+
+
+def huber(errors: Tensor, delta: float = 1.0) -> Tensor:
+    """Returns the Huber function of each error: a parabola with straight arms.
+
+    ```
+    0.5 * x**2                  if |x| < delta
+    delta * (|x| - 0.5 * delta) otherwise
+    ```
+
+    Args:
+        errors: Float tensor of any shape, which the float32 result has too.
+        delta: Positive float, where the arms begin.
+
+    Reference:
+        - [Mnih et al., 2015](https://doi.org/10.1038/nature14236), "Training
+          algorithm": clipping the error term to [-1, 1].
+    """
+    errors = ops.cast(ops.convert_to_tensor(errors), "float32")
+    size = ops.abs(errors)
+    return ops.where(
+        size < delta, 0.5 * ops.square(errors), delta * (size - 0.5 * delta)
+    )
+
+
+def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
+    """Returns the mean of `weight * loss` over the batch, a float32 scalar.
+
+    It divides by the batch size, not by the sum of the weights.
+
+    Args:
+        losses: Float32 tensor, `(batch,)`.
+        weights: Float tensor, `(batch,)`: importance-sampling weights.
+
+    Raises:
+        ValueError: If the two shapes are not the same `(batch,)`.
+
+    Reference:
+        - [Schaul et al., 2016](https://arxiv.org/abs/1511.05952), section 3.4.
+    """
+    weights = ops.convert_to_tensor(weights, "float32")
+    check_vectors(losses.shape[0], losses=losses, weights=weights)
+    return ops.mean(weights * losses)
+
+
+def check_vectors(batch_size: int | None, **vectors: Tensor) -> None:
+    """Raises `ValueError` unless each tensor has the shape `(batch_size,)`."""
+    for name, value in vectors.items():
+        if len(value.shape) != 1 or not _may_equal(value.shape[0], batch_size):
+            raise ValueError(
+                f"`{name}` must have shape `(batch,)`, here ({batch_size},). "
+                f"Received: {name}.shape={tuple(value.shape)}"
+            )
+
+
+def check_matrices(**matrices: Tensor) -> None:
+    """Raises `ValueError` unless all tensors have one shape `(batch, actions)`."""
+    first = next(iter(matrices.values()))
+    for name, value in matrices.items():
+        shape = tuple(value.shape)
+        if len(shape) != 2 or not all(map(_may_equal, shape, first.shape)):
+            raise ValueError(
+                f"`{name}` must have shape `(batch, actions)`, the same for all "
+                f"Q-values. Received: {name}.shape={shape}"
+            )
+
+
+def _may_equal(size, other):
+    """Whether two sizes agree. TensorFlow does not know all sizes (`None`)."""
+    return size is None or other is None or size == other
