@@ -16,6 +16,7 @@ import pytest
 
 from keras_dqn import checkpoint
 from keras_dqn import evaluation
+from keras_dqn.system import files
 from keras_dqn.system import signals
 from keras_dqn.system.watchdog import Watchdog
 from tests import runs
@@ -297,26 +298,33 @@ def test_the_second_interrupt_leaves_at_once_with_the_checkpoint_before(
 def test_the_second_interrupt_in_a_save_leaves_the_checkpoint_before(
     tmp_path, monkeypatch
 ):
-    write = checkpoint.Saving._write
+    write, stop = files.write_new, checkpoint.Saving.stop
     handle = signals.Requests.handle
-    written, handled = [], []
+    written, handled, stopped = [], [], []
 
     def noted(self, signum, frame=None):
         handled.append(signum)
         handle(self, signum, frame)
 
-    def interrupted(self, path, blocks):
-        written.append(path)
-        if len(written) == 9:  # the second checkpoint is half written
+    def noted_stop(self, seconds=2.0):
+        stop(self, 0.0)
+        stopped.append(True)
+        stop(self, seconds)
+
+    def interrupted(path, blocks):
+        if "checkpoints" in path.parts:
+            written.append(path)
+        if len(written) == 9 and not handled:  # the second checkpoint is half written
             # One after the other: this is not the thread that takes them.
             send(signal.SIGINT)
             wait_until(lambda: handled)
             send(signal.SIGINT)
-            wait_until(lambda: self._is_stopped)
-        return write(self, path, blocks)
+            wait_until(lambda: stopped)
+        return write(path, blocks)
 
     monkeypatch.setattr(signals.Requests, "handle", noted)
-    monkeypatch.setattr(checkpoint.Saving, "_write", interrupted)
+    monkeypatch.setattr(checkpoint.Saving, "stop", noted_stop)
+    monkeypatch.setattr(files, "write_new", interrupted)
     assert run(tmp_path / "run") == 75
     monkeypatch.undo()
     loaded = checkpoint.load(tmp_path / "run" / "checkpoints")
