@@ -83,7 +83,7 @@ def checked_endpoints(name: str, value: Any) -> tuple[tuple[int, float], ...]:
     Raises:
         ArgumentError: If it is anything else.
     """
-    points = ()
+    points: tuple[tuple[int, float], ...] = ()
     is_schedule = isinstance(value, list | tuple) and len(value) != 1
     try:
         points = tuple(
