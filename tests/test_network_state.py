@@ -257,3 +257,66 @@ def test_the_losses_of_layers_are_trained_as_keras_does(regularized):
         np.testing.assert_allclose(one, other, atol=1e-6)
     # Without the regularizer the kernel hardly moves from 1: gradients are below 1.
     assert np.abs(weights[0] - 1.0).max() > 1e-2
+
+
+def normalized(data):
+    norm = layers.Normalization(name="norm")
+    norm.adapt(data)
+    inputs = keras.Input((tiny.FEATURES,))
+    q = layers.Dense(tiny.ACTIONS, kernel_initializer="ones", name="q")
+    model = DQN(keras.Model(inputs, q(norm(inputs))))
+    model.compile(optimizer=keras.optimizers.SGD(0.0))
+    return Learner(model)
+
+
+FEW = np.arange(8.0 * tiny.FEATURES, dtype="float32").reshape(8, tiny.FEATURES)
+OTHERS = 10 * FEW + 500
+
+
+def assert_normalizes_like(learner, other, x=FEW[:3]):
+    """What acts, what is trained and both Keras models compute the same."""
+    batch = {**tiny.batch(size=3), "observations": x, "next_observations": x}
+    for one, two in (
+        (learner.q_values(x), other.q_values(x)),
+        (learner.update(batch).td_errors, other.update(batch).td_errors),
+        (tiny.q_values_of(learner.network, x), tiny.q_values_of(other.network, x)),
+        (
+            tiny.q_values_of(learner.target_network, x),
+            tiny.q_values_of(other.target_network, x),
+        ),
+    ):
+        np.testing.assert_allclose(one, two, rtol=1e-5)
+
+
+@pytest.mark.parametrize("has_acted", [False, True])
+def test_a_resumed_learner_normalizes_as_the_one_that_was_saved(has_acted):
+    saved, resumed = normalized(FEW), normalized(OTHERS)
+    if has_acted:
+        resumed.q_values(FEW[:3])
+        resumed.update(tiny.batch(size=3))
+    resumed.load_state_dict(saved.state_dict())
+    assert_normalizes_like(resumed, saved)
+
+
+def test_what_is_adapted_later_holds_at_once_and_for_the_target_from_the_next_sync():
+    learner, expected, x = normalized(FEW), normalized(OTHERS), FEW[:3]
+    before = learner.q_values(x)
+    learner.update(tiny.batch(size=3))
+    learner.network.get_layer("norm").adapt(OTHERS)
+    np.testing.assert_allclose(learner.q_values(x), expected.q_values(x), rtol=1e-5)
+    target = tiny.q_values_of(learner.target_network, x)
+    np.testing.assert_allclose(target, before, rtol=1e-5)
+    learner.sync_target()
+    learner.sync_variables()
+    assert_normalizes_like(learner, expected)
+
+
+def test_a_network_that_normalizes_is_compiled_once_for_all_syncs():
+    learner = normalized(FEW)
+    for batch in tiny.batches(3):
+        learner.q_values(FEW[:3])
+        learner.update(batch)
+        learner.sync_target()
+    if keras.config.backend() != "torch":
+        assert learner.trace_counts["update"] == 1
+        assert learner.trace_counts["q_values"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import operator
 import weakref
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from keras_dqn.backend.interface import Batch
 from keras_dqn.backend.interface import Forward
 from keras_dqn.backend.interface import Tensor
 from keras_dqn.backend.interface import Update
+from keras_dqn.models import derived_state
 from keras_dqn.models.checking import leaf_layers
 from keras_dqn.system import memory
 
@@ -151,6 +153,7 @@ class BaseLearner:
         self.optimizer = model.optimizer
         _take_optimizer(self.optimizer, self.network)
         self._layers = tuple(leaf_layers(self.network))
+        self._deriving = derived_state.layers_of(self.network)
         self.trace_counts: collections.Counter[str] = collections.Counter()
         self.frames: BaseDeviceFrames | None = None
         self._build()
@@ -174,6 +177,7 @@ class BaseLearner:
     def _build(self):
         """Makes the compiled functions for the layers as they are."""
         self._trainable = [layer.trainable for layer in self._layers]
+        self._derived = derived_state.tensors_of(self._deriving)
         self._q_function = self.q_function(
             self.network,
             self.model.to_q_values,
@@ -187,12 +191,24 @@ class BaseLearner:
         return None if self.frames is None else self.frames.tables
 
     def _check(self, batch, leading=("batch",)):
-        """Refuses a batch that would not train, and sees what was frozen since."""
+        """Refuses a batch that would not train."""
         check_batch(batch, self.model.batch_keys, self.model.num_actions, leading)
-        trainable = [layer.trainable for layer in self._layers]
-        if trainable != self._trainable:
+        self._take_changes()
+
+    def _take_changes(self):
+        """Compiles anew if a layer was frozen or a `Normalization` adapted since."""
+        derived = derived_state.tensors_of(self._deriving)
+        is_adapted = any(map(operator.is_not, derived, self._derived))
+        if is_adapted or self._trainable != [each.trainable for each in self._layers]:
             self.sync_variables()
             _take_optimizer(self.optimizer, self.network)
+            self._build()
+
+    def _derive_target(self):
+        """Lets the target network normalize like the online one, after a sync."""
+        if not derived_state.are_equal(self.network, self.target_network):
+            self.sync_variables()
+            derived_state.recompute(self.target_network)
             self._build()
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -238,6 +254,9 @@ class BaseLearner:
             # A copy: JAX may go on using the memory of an array that it is given.
             variable.assign(np.array(state[name]))
         self.pull_variables()
+        if self._deriving:
+            derived_state.recompute(self.network, self.target_network)
+            self._build()
 
     def finalize(self) -> None:
         """Ends a training as Keras's `fit` does: averaged weights take their place.

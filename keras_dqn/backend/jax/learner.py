@@ -219,6 +219,7 @@ class Learner(BaseLearner):
 
     def q_values(self, observations: np.ndarray) -> np.ndarray:
         """See `BaseQFunction.__call__`."""
+        self._take_changes()
         self._take_written()
         q_values = self._q_function.compiled(
             self._state.trainable, self._state.non_trainable, observations
@@ -232,6 +233,7 @@ class Learner(BaseLearner):
         online = merge(self.network, state.trainable, state.non_trainable)
         self._target = _copies(online)
         self._is_ahead = True
+        self._derive_target()
 
     def sync_variables(self) -> None:
         """Copies the state into the Keras variables."""

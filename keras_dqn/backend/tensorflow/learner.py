@@ -119,11 +119,13 @@ class Learner(BaseLearner):
 
     def q_values(self, observations: np.ndarray) -> np.ndarray:
         """See `BaseQFunction.__call__`."""
+        self._take_changes()
         return self._q_function(observations)
 
     def sync_target(self) -> None:
         """Makes the target network equal to the online one, by copy."""
         self.model.sync_target()
+        self._derive_target()
 
     def sync_variables(self) -> None:
         """Puts the state into the Keras variables. Here it never left them."""
