@@ -67,7 +67,8 @@ def check_copy(network: keras.Model, copy: keras.Model) -> None:
         _check_same(network, copy, batch, before, "gives other outputs")
         state = values_of(copy)
         assign(network, changed)
-        if not all(map(np.array_equal, values_of(copy), state)):
+        pairs = zip(values_of(copy), state, strict=True)
+        if not all(np.array_equal(*pair, equal_nan=True) for pair in pairs):
             raise ValueError("`network` cannot be copied: they would share memory")
         assign(copy, saved)  # the run may have changed seeds
         _check_same(network, copy, batch, before, "uses the original's weights")
