@@ -52,6 +52,23 @@ def torch_compile(monkeypatch):
 
 
 @pytest.fixture
+def torch_traces(monkeypatch):
+    """In this test, torch traces what it would compile, and compiles nothing of it."""
+    if os.environ.get("KERAS_BACKEND") != "torch":
+        return
+    import torch
+
+    compile_function = torch.compile
+
+    def trace(function, options, **arguments):
+        options = {"guard_filter_fn": options["guard_filter_fn"]}
+        return compile_function(function, backend="eager", options=options, **arguments)
+
+    monkeypatch.setattr(torch, "compile", trace)
+    monkeypatch.setenv("TORCHDYNAMO_DISABLE", "0")
+
+
+@pytest.fixture
 def mixed_bfloat16():
     """The global dtype policy of the test is mixed_bfloat16."""
     import keras

@@ -164,6 +164,22 @@ def test_one_update_at_once_is_an_update():
     tiny.assert_same(tiny.online(at_once), tiny.online(alone), atol=1e-6)
 
 
+@pytest.mark.usefixtures("torch_traces")
+def test_each_function_is_traced_once_however_often_it_is_called():
+    learner, many = tiny.learner(), tiny.stacked(tiny.batches(2))
+    for number in range(20):
+        batch = tiny.batch(number)
+        learner.update(batch)
+        learner.q_values(batch["observations"])
+        if number % 5 == 0:
+            learner.update_many(many)
+            learner.sync_target()
+            learner.learning_rate = 1e-2 / (number + 1)
+            learner.load_state_dict(learner.state_dict())
+    assert set(tiny.traces(learner).values()) == {1}
+    assert learner.trace_counts["update_many"] == tiny.joins_updates(learner)
+
+
 def test_priorities_are_the_sizes_of_the_td_errors():
     learner = tiny.learner()
     for update in (

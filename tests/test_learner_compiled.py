@@ -30,24 +30,6 @@ def trained(jit_compile):
     return learner, found
 
 
-def test_each_function_is_traced_once_however_often_it_is_called():
-    learner = Learner(tiny.model(), jit_compile=COMPILED)
-    many = tiny.stacked(tiny.batches(2))
-    for number in range(20):
-        batch = tiny.batch(number)
-        learner.update(batch)
-        learner.q_values(batch["observations"])
-        if number % 5 == 0:
-            learner.update_many(many)
-            learner.sync_target()
-            learner.learning_rate = 1e-2 / (number + 1)
-            learner.load_state_dict(learner.state_dict())
-    assert set(tiny.traces(learner).values()) == {int(tiny.HAS_COMPILER)}
-    # A function of its own where the steps are one program.
-    is_one = not tiny.IS_TORCH and getattr(learner, "is_fused", True)
-    assert learner.trace_counts["update_many"] == is_one
-
-
 def test_the_compiled_step_is_the_same_step():
     compiled, found = trained(COMPILED)
     plain, expected = trained(False)

@@ -61,6 +61,11 @@ def traces(learner):
     return {name: learner.trace_counts[name] for name in ("update", "q_values")}
 
 
+def joins_updates(learner):
+    """Whether `update_many` is a function of its own, and not a loop of updates."""
+    return not IS_TORCH and getattr(learner, "is_fused", True)
+
+
 def weights(keras_model):
     """Copies of a model's weights by name."""
     return {

@@ -34,7 +34,7 @@ class ForwardPass:
         given = {id(variable): value for variable, value in values}
         # All of them: in Keras's scope a regularizer sees no others.
         self._values = [
-            (variable, given[key] if (key := id(variable)) in given else variable.value)
+            (variable, given.get(id(variable), variable.value))
             for variable in network.variables
         ]
         self._network = network
