@@ -38,12 +38,16 @@ def code_blocks(language):
     return [match[2] for match in _FENCE.finditer(README) if match[1] == language]
 
 
+def text_after(marker):
+    """The paragraph or table under a comment."""
+    return README.split(f"<!-- {marker} -->\n")[1].split("\n\n")[0]
+
+
 def table_after(marker):
     """The rows of the table under a comment, as lists of cells without backticks."""
-    lines = README.split(f"<!-- {marker} -->\n")[1].split("\n\n")[0].splitlines()
     return [
         [cell.strip().strip("`") for cell in line.strip("|").split("|")]
-        for line in lines[2:]
+        for line in text_after(marker).splitlines()[2:]
     ]
 
 
@@ -123,8 +127,7 @@ def test_every_test_that_the_table_of_faults_names_exists():
 
 
 def test_the_readme_names_what_a_resumed_run_may_change():
-    text = README.split("these may be changed and nothing else:")[1].split(".")[0]
-    named = re.findall(r"`(--[a-z-]+)`", text)
+    named = re.findall(r"`(--[a-z-]+)`", text_after("test: changeable"))
     assert sorted(named) == sorted(flag(name) for name in CHANGEABLE)
 
 
@@ -133,11 +136,8 @@ def test_the_readme_names_every_preset():
 
 
 def test_the_environment_options_in_the_readme_are_those_of_make_envs():
-    text = README.split("| option of `make_envs` |")[1].split("\n\n")[0]
-    rows = [
-        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
-        for line in text.splitlines()[2:]
-    ]
+    rows = table_after("test: options of make_envs")
+    assert len(rows) > 5
     parameters = inspect.signature(AtariEnvs).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     settings = presets.breakout()
