@@ -34,7 +34,7 @@ def refusal(**changes):
 
 
 def test_the_defaults_are_those_of_the_reference():
-    """A dozen, by hand. `config.py` is the only other place that has them."""
+    """A dozen, by hand. `config/settings.py` is the only other place that has them."""
     settings = Settings()
     assert (settings.gamma, settings.n_steps) == (0.99, 1)
     assert (settings.learning_rate, settings.clipnorm) == (0.0001, 10.0)

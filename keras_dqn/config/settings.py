@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_dqn import checks
+from keras_dqn.config.rules import rules
 from keras_dqn.schedules import PiecewiseSchedule
 from keras_dqn.schedules import checked_endpoints
 
@@ -198,7 +199,7 @@ class Settings:
         for field in dataclasses.fields(self):
             value = checked(field.name, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
-        for is_met, rule in _rules(self):
+        for is_met, rule in rules(self):
             if not is_met:
                 names = re.findall(r"`(\w+)`", rule)
                 values = [
@@ -328,60 +329,3 @@ _CHECKS: dict[str, Any] = {
     "text": checks.name,
     "endpoints": checked_endpoints,
 }
-
-
-def _rules(settings):
-    """Yields pairs: whether a rule between fields is met, and the rule.
-
-    The first field that a rule names is the one to blame.
-    """
-    epsilons = [y for _, y in settings.epsilon_endpoints] + [settings.epsilon_final]
-    yield (
-        epsilons == sorted(epsilons, reverse=True),
-        "`epsilon_endpoints` must never rise, nor end below `epsilon_final`",
-    )
-    capacity, num_envs = settings.replay_capacity, settings.num_envs
-    first_transition = settings.n_steps * num_envs  # agent steps until it is whole
-    yield (
-        capacity > first_transition,
-        "`replay_capacity` must be > `n_steps` * `num_envs`",
-    )
-    yield (
-        capacity % num_envs == 0,
-        "`replay_capacity` must be a multiple of `num_envs`, for example "
-        f"{capacity // num_envs * num_envs}",
-    )
-    for name in ("alpha", "priority_epsilon"):
-        is_default = getattr(settings, name) == FIELDS[name].default
-        yield (
-            settings.replay_kind == "prioritized" or is_default,
-            f"`{name}` must not be set with `replay_kind` 'uniform', which has no "
-            "priorities",
-        )
-    yield (
-        settings.updates_per_iteration % settings.updates_per_dispatch == 0,
-        "`updates_per_dispatch` must divide `updates_per_iteration`",
-    )
-    each = settings.env_steps_per_iteration
-    yield (
-        settings.iterations >= 1,
-        "`env_steps` must be at least one iteration, `num_envs` * "
-        f"`vector_steps_per_iteration` = {each} agent steps",
-    )
-    yield (
-        settings.stop_at_score is None
-        or settings.evaluation_interval_iterations is not None,
-        "`stop_at_score` needs `evaluation_interval_iterations`",
-    )
-    starts, given = settings.learning_starts, settings.learning_starts_env_steps
-    name = "replay_capacity" if given is None else "learning_starts_env_steps"
-    yield (
-        starts <= capacity,
-        "`learning_starts_env_steps` must be <= `replay_capacity`",
-    )
-    yield settings.batch_size <= starts, f"`batch_size` must be <= `{name}`"
-    yield (
-        first_transition <= starts,
-        f"`{name}` must be >= `n_steps` * `num_envs`, the steps until the replay "
-        "has a whole transition",
-    )
