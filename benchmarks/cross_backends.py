@@ -79,6 +79,7 @@ def read(folder, more=UPDATES):
     import keras
 
     from keras_dqn import checkpoint
+    from keras_dqn import presets
     from keras_dqn.config import Settings
     from keras_dqn.envs import make_envs
     from keras_dqn.run_state import RunState
@@ -91,7 +92,7 @@ def read(folder, more=UPDATES):
     state = RunState.from_seed(settings.seed)
     state.load_meta(meta["run"])
     state.statistics.load_state_dict(parts["episodes"])
-    options = settings.env_options()
+    options = presets.env_options(settings)
     with make_envs(settings.env_id, settings.num_envs, **options) as envs:
         agent = make_agent(settings, envs)
         agent.build(envs)

@@ -13,7 +13,7 @@ def train(run):
     from keras.optimizers import Adam  # here: `--help` need not wait for Keras
 
     s = run.settings
-    envs = keras_dqn.make_envs(s.env_id, s.num_envs, **s.env_options())
+    envs = keras_dqn.make_envs(s.env_id, s.num_envs, **keras_dqn.presets.env_options(s))
     units = (s.hidden_units, s.hidden_units)
     network = keras_dqn.models.dueling_mlp(
         envs.num_actions, envs.observation_shape, units, s.seed, s.dtype_policy
@@ -30,7 +30,7 @@ def train(run):
     agent.compile(
         adam, double_q=s.double_q, huber_delta=s.huber_delta, jit_compile=s.jit_compile
     )
-    with run.training(agent, envs) as options:  # resumes; logs; saves
+    with run.training(agent, envs) as options:  # resumes, logs and saves
         agent.fit(envs, **options)
     run.evaluate()
 

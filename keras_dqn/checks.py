@@ -10,6 +10,7 @@ import collections.abc
 import difflib
 import math
 import numbers
+from typing import Any
 
 import numpy as np
 
@@ -120,14 +121,14 @@ def name(argument: str, value: object) -> str:
 
 def choice(
     name: str, value: object, choices: collections.abc.Iterable[str | bool]
-) -> str:
-    """Returns `value` if it is one of the strings in `choices`."""
+) -> Any:
+    """Returns `value` if it is one of `choices`: strings, and possibly booleans."""
     choices = tuple(choices)
-    if not isinstance(value, str) or value not in choices:
+    if not isinstance(value, str | bool) or value not in choices:
         rule = "one of " + ", ".join(map(repr, choices))
         words = [each for each in choices if isinstance(each, str)]
         raise ArgumentError(name, rule, value, did_you_mean(value, words))
-    return str(value)
+    return str(value) if isinstance(value, str) else value
 
 
 def did_you_mean(

@@ -169,6 +169,45 @@ def get(name: str) -> Callable[..., Settings]:
         raise SettingsError(str(error), "preset") from None
 
 
+_ATARI_FIELDS = (
+    "repeat_action_probability",
+    "life_loss",
+    "noop_max",
+    "clip_rewards",
+    "frame_skip",
+    "max_episode_frames",
+    "full_action_space",
+    "fire_reset",
+)
+
+
+def env_options(settings: Settings) -> dict[str, Any]:
+    """Returns the options of `make_envs` that the settings choose for an Atari game.
+
+    Args:
+        settings: `Settings`.
+
+    Returns:
+        Dictionary, empty if `settings.env_id` is no Atari game.
+
+    Raises:
+        SettingsError: If one of the options was changed for another environment.
+    """
+    from keras_dqn.envs import is_atari  # here: it imports Gymnasium and ALE
+
+    options = {name: getattr(settings, name) for name in _ATARI_FIELDS}
+    if is_atari(settings.env_id):
+        return options
+    for name, value in options.items():
+        if value != FIELDS[name].default:
+            raise SettingsError(
+                f"`{name}` is an option of Atari games only. Received: "
+                f"env_id={settings.env_id!r}, {name}={value!r}",
+                name,
+            )
+    return {}
+
+
 # Fields of `Settings` that `fit` takes; the others belong to an object.
 _FIT_FIELDS = (
     "vector_steps_per_iteration",

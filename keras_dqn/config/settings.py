@@ -20,17 +20,6 @@ from keras_dqn.config.rules import rules
 from keras_dqn.schedules import PiecewiseSchedule
 from keras_dqn.schedules import checked_endpoints
 
-ATARI_FIELDS = (
-    "repeat_action_probability",
-    "life_loss",
-    "noop_max",
-    "clip_rewards",
-    "frame_skip",
-    "max_episode_frames",
-    "full_action_space",
-    "fire_reset",
-)
-
 
 class SettingsError(ValueError):
     """A setting that no run can use.
@@ -238,27 +227,6 @@ class Settings:
         given = self.learning_starts_env_steps
         return self.replay_capacity if given is None else given
 
-    def env_options(self) -> dict[str, Any]:
-        """Returns the options of `make_envs` that the settings have a value for.
-
-        Raises:
-            SettingsError: If one that only Atari games have was changed, and `env_id`
-                is no Atari game.
-        """
-        from keras_dqn.envs import is_atari  # here: it imports Gymnasium and ALE
-
-        options = {name: getattr(self, name) for name in ATARI_FIELDS}
-        if is_atari(self.env_id):
-            return options
-        for name, value in options.items():
-            if value != FIELDS[name].default:
-                raise SettingsError(
-                    f"`{name}` is an option of Atari games only. Received: "
-                    f"env_id={self.env_id!r}, {name}={value!r}",
-                    name,
-                )
-        return {}
-
     def replace(self, **changes: Any) -> Settings:
         """Returns a copy with some fields changed. All rules are checked again."""
         return type(self).from_dict({**self.to_dict(), **changes})
@@ -313,19 +281,12 @@ def checked(name: str, value: object) -> Any:
         raise SettingsError(str(error), name) from None
 
 
-def _one_of(name, value, choices):
-    """As `checks.choice`, but `choices` may have booleans in it."""
-    if isinstance(value, bool) and value in choices:
-        return value
-    return checks.choice(name, value, choices)
-
-
 _BOUNDS = ("minimum", "maximum", "above", "choices")
 _CHECKS: dict[str, Any] = {
     "count": checks.integer,
     "number": checks.number,
     "flag": checks.boolean,
-    "choice": _one_of,
+    "choice": checks.choice,
     "text": checks.name,
     "endpoints": checked_endpoints,
 }

@@ -3,6 +3,7 @@
 import keras
 
 from keras_dqn import models
+from keras_dqn import presets
 from keras_dqn.agent import DQNAgent
 from keras_dqn.envs import make_envs
 from keras_dqn.replay import PrioritizedReplay
@@ -19,10 +20,11 @@ def train(run):
         `Evaluation`, see `Run.evaluate`.
     """
     settings = run.settings
-    envs = make_envs(settings.env_id, settings.num_envs, **settings.env_options())
+    options = presets.env_options(settings)
+    envs = make_envs(settings.env_id, settings.num_envs, **options)
     agent = make_agent(settings, envs)
-    with run.training(agent, envs) as options:
-        agent.fit(envs, **options)
+    with run.training(agent, envs) as fit_options:
+        agent.fit(envs, **fit_options)
     return run.evaluate()
 
 
