@@ -9,6 +9,9 @@ import pytest
 
 from keras_dqn import presets
 from keras_dqn.agent import DQNAgent
+from keras_dqn.envs import make_envs
+from keras_dqn.runs import parts
+from keras_dqn.runs.run import Run
 from tests import runs
 
 CARTPOLE = presets.cartpole(
@@ -221,8 +224,15 @@ def test_a_resume_never_asks_keras_to_open_anything(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("Keras was asked to open something")
 
+    settings = CARTPOLE.replace(env_steps=300)
+    envs = make_envs(settings.env_id, settings.num_envs)
+    agent = parts.make_agent(settings, envs)
+    agent.build(envs)  # it copies the network that was just made, in memory
     for name in ("load_model", "load_weights", "deserialize_keras_object"):
         monkeypatch.setattr(keras.saving, name, refuse)
     monkeypatch.setattr(keras.models, "load_model", refuse)
     monkeypatch.setattr(keras.Model, "load_weights", refuse)
-    assert not runs.train(CARTPOLE.replace(env_steps=300), out, resume=True).was_stopped
+    options = {"console": "none", "evaluation": False, "resume": True}
+    with Run(settings, out, **options) as run, run.training(agent, envs) as options:
+        agent.fit(envs, **options)
+    assert not run.was_stopped
