@@ -95,7 +95,7 @@ def test_a_checkpoint_between_two_due_ones_is_not_exact():
 def test_a_checkpoint_that_does_not_say_what_made_it_is_not_exact():
     meta = {"settings": SETTINGS.to_dict()}
     _, notes = resumed(meta)
-    assert "not known" in notes[0]
+    assert "does not say what it was made with" in notes[0]
 
 
 def test_another_rom_is_refused():

@@ -1,6 +1,9 @@
 """The command `keras-dqn`, also `python -m keras_dqn`."""
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Sequence
 
 from keras_dqn.cli import options
 from keras_dqn.cli import train
@@ -9,7 +12,7 @@ from keras_dqn.cli import verify_resume
 COMMANDS = (train, verify_resume)  # each with a function `add_command`
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command that the first word names.
 
     Args:

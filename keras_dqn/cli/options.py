@@ -1,8 +1,7 @@
-"""Command-line flags made from the fields of `Settings`.
+"""Command-line flags for the fields of `Settings`.
 
-One flag for each field: name, help, unit and default come from the field and the
-preset, so a new field is a new flag. What a value may be is checked by `Settings`
-alone; here text becomes numbers.
+Name, help and unit of a flag come from the field, its default from the preset. This
+module only turns text into values: `Settings` checks them.
 """
 
 from __future__ import annotations
@@ -11,11 +10,16 @@ import argparse
 import decimal
 import math
 import re
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+from typing import NoReturn
 
 from keras_dqn import checks
 from keras_dqn import presets
 from keras_dqn import training
 from keras_dqn.config import FIELDS
+from keras_dqn.config import Settings
 from keras_dqn.config import SettingsError
 from keras_dqn.system.exit_codes import EXIT_CONFIG
 from keras_dqn.system.exit_codes import EXIT_USAGE
@@ -30,26 +34,32 @@ _LARGEST_EXPONENT = 20  # whole numbers stay far below 10**20
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that takes no abbreviations and names near misses.
+    """An argument parser without abbreviations, which suggests similar flags.
 
-    Subparsers are of the same class. Wrong usage exits with `EXIT_USAGE` and one
-    line, which points to `--help`.
+    Subparsers are of the same class. Wrong usage exits with `EXIT_USAGE` and a message
+    of two lines.
+
+    Args:
+        *args: Of `argparse.ArgumentParser`.
+        **kwargs: Of `argparse.ArgumentParser`.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("allow_abbrev", False)
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        self.settings = {}  # the action of each setting's flag
+        self.settings: dict[
+            str, argparse.Action
+        ] = {}  # the action of each setting's flag
         super().__init__(*args, **kwargs)
 
     def parse_known_args(self, args=None, namespace=None):
-        """Refuses what it does not know, here, where the flags are known."""
+        """Refuses unknown flags here already, where the flags of a subparser are."""
         namespace, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(self._unknown(unknown[0]))
         return namespace, []
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         """Exits with `EXIT_USAGE`."""
         self.exit(
             EXIT_USAGE, f"{self.prog}: {message}\nSee `{self.prog} --help` for usage.\n"
@@ -63,7 +73,7 @@ class Parser(argparse.ArgumentParser):
         return f"unknown flag {name}{hint and '.'}{hint}"
 
 
-def add_settings(parser):
+def add_settings(parser: Parser) -> None:
     """Adds one flag for each field of `Settings`, and `--help`.
 
     The parsed namespace holds only the settings that the user typed, as text: see
@@ -77,7 +87,7 @@ def add_settings(parser):
     )
     for name, field in FIELDS.items():
         if field.metadata["kind"] == "flag":
-            how = {"action": argparse.BooleanOptionalAction}
+            how: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
         else:
             how = {"metavar": _metavar(field.metadata)}
         parser.settings[name] = group.add_argument(
@@ -89,7 +99,7 @@ def add_settings(parser):
     )
 
 
-def add_preset(parser, default):
+def add_preset(parser: Any, default: str) -> None:
     """Adds `--preset`. The namespace has no `preset` unless it was typed.
 
     Args:
@@ -105,7 +115,12 @@ def add_preset(parser, default):
     )
 
 
-def settings_of(parser, namespace, preset, changes=None):
+def settings_of(
+    parser: Parser,
+    namespace: argparse.Namespace,
+    preset: str | Callable[..., Settings],
+    changes: Mapping[Any, Mapping[str, Any]] | None = None,
+) -> Settings:
     """Returns the `Settings` that were asked for.
 
     Args:
@@ -137,7 +152,7 @@ def settings_of(parser, namespace, preset, changes=None):
         exit_with(parser, error)
 
 
-def exit_with(parser, error):
+def exit_with(parser: Parser, error: SettingsError) -> NoReturn:
     """Exits with `EXIT_CONFIG` and the message of a `SettingsError`."""
     see = ""
     if error.field in FIELDS:
@@ -145,16 +160,15 @@ def exit_with(parser, error):
     parser.exit(EXIT_CONFIG, f"{parser.prog}: {error}\n{see}")
 
 
-def flag(name):
+def flag(name: str) -> str:
     """Returns the flag of the field `name`, such as `--env-steps`."""
     return FIELDS[name].metadata.get("flag", "--" + name.replace("_", "-"))
 
 
-def value_from_text(name, text):
+def value_from_text(name: str, text: Any) -> Any:
     """Returns the value that `text` means for the field `name`.
 
-    Text that means nothing is returned as it is: `Settings` refuses it, with the
-    field's rule.
+    Text that cannot be read is returned unchanged: `Settings` refuses it.
     """
     metadata = FIELDS[name].metadata
     if not isinstance(text, str):

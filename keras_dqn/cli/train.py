@@ -1,11 +1,16 @@
 """`keras-dqn train`, and the command line of the examples."""
 
+from __future__ import annotations
+
 import contextlib
 import datetime
 import os
 import pathlib
 import sys
 import traceback
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import gymnasium
 
@@ -58,12 +63,12 @@ class CommandError(Exception):
     Without a traceback, unless it was raised from another exception.
     """
 
-    def __init__(self, message, code):
+    def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
 
 
-def add_command(commands):
+def add_command(commands: Any) -> None:
     """Adds `train` to the subparsers of `keras-dqn`."""
     parser = commands.add_parser(
         "train",
@@ -78,7 +83,9 @@ def add_command(commands):
     )
 
 
-def main(program, preset, argv=None):
+def main(
+    program: Callable[[Run], Any], preset: str, argv: Sequence[str] | None = None
+) -> int:
     """Runs a program that trains with the command line of `keras-dqn train`.
 
     Args:

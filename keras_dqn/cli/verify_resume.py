@@ -4,6 +4,8 @@ Trains once without a stop. Then trains up to a checkpoint in the middle, and re
 from it in a new process. Both runs must end in the same bits.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import pathlib
@@ -12,8 +14,10 @@ import sys
 import tempfile
 import time
 import traceback
+from typing import Any
 
 from keras_dqn.cli import options
+from keras_dqn.config import Settings
 from keras_dqn.config import SettingsError
 from keras_dqn.runs import digests
 from keras_dqn.runs import partial_run
@@ -26,7 +30,7 @@ EXIT_DIFFERENT = 1
 SETTINGS = "settings.json"  # in the folder of both runs
 
 # Changes to the presets: a minute, in which every part of a run has its turn.
-_QUICK = {
+_QUICK: dict[str, Any] = {
     "env_steps": 1_024,
     "replay_capacity": 512,  # the ring is overwritten once
     "learning_starts_env_steps": 192,
@@ -52,7 +56,7 @@ QUICK = {
 }
 
 
-def add_command(commands):
+def add_command(commands: Any) -> None:
     """Adds `verify-resume` to the subparsers of `keras-dqn`."""
     parser = commands.add_parser(
         "verify-resume",
@@ -119,7 +123,7 @@ def _compare(settings, keep):
         return report(*_train_both(pathlib.Path(folder), settings))
 
 
-def report(whole, resumed):
+def report(whole: pathlib.Path, resumed: pathlib.Path) -> int:
     """Prints a table of the digests of two runs.
 
     Args:
@@ -146,7 +150,7 @@ def report(whole, resumed):
     return EXIT_DIFFERENT
 
 
-def middle_of(settings):
+def middle_of(settings: Settings) -> int:
     """Returns the iteration at or before the middle in which a checkpoint is due."""
     interval = settings.checkpoint_interval_iterations
     return settings.iterations // 2 // interval * interval

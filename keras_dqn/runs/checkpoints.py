@@ -1,11 +1,20 @@
 """Saves checkpoints while the run trains, and reports what became of each."""
 
+from __future__ import annotations
+
 import math
+import pathlib
 import shutil
 import time
+from collections.abc import Callable
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
 
 from keras_dqn import checkpoint
+from keras_dqn.config import Settings
 from keras_dqn.monitor.jsonl import last_env_steps
+from keras_dqn.runs.directory import RunDirectory
 
 MOST_FAILURES = 3  # saves in a row, after which the run ends
 _RETRY = 1 / 10  # of the interval, after which a failed save is tried again
@@ -32,14 +41,19 @@ class RunCheckpoints:
     """
 
     def __init__(
-        self, directory, log, warn=None, interval_minutes=None, clock=time.monotonic
-    ):
+        self,
+        directory: pathlib.Path,
+        log: Callable[[str], None],
+        warn: Callable[[str], None] | None = None,
+        interval_minutes: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         # `Store` keeps the newest exactly resumable checkpoint besides the others.
         self._store = checkpoint.Store(directory, lambda meta: meta.get("exact"))
         self._log, self._warn = log, warn or log
-        self.newest = None
-        self._saving = None
-        self._saving_at = None  # agent steps
+        self.newest: int | None = None
+        self._saving: checkpoint.Saving | None = None
+        self._saving_at: int | None = None  # agent steps
         self._steps = 0  # of every environment since the save began
         self._failures = 0
         self._is_first = True
@@ -47,7 +61,7 @@ class RunCheckpoints:
         self._clock = clock
         self._began_at = clock()  # the last save, or the training
 
-    def prepare(self, nbytes):
+    def prepare(self, nbytes: int) -> None:
         """Removes what an interrupted save left, and compares sizes with the disk.
 
         Args:
@@ -70,11 +84,15 @@ class RunCheckpoints:
             )
         self._began_at = self._clock()
 
-    def load(self, is_wanted, limits):
+    def load(
+        self,
+        is_wanted: Callable[[dict[str, Any]], Any] | None,
+        limits: Mapping[str, Any],
+    ) -> checkpoint.Loaded | None:
         """See `checkpoint.Store.load`."""
         return self._store.load(is_wanted, limits)
 
-    def is_due(self):
+    def is_due(self) -> bool:
         """Whether `interval_minutes` have passed since the last save began.
 
         Not while one is being written. After a failure, a tenth of it is enough.
@@ -84,7 +102,9 @@ class RunCheckpoints:
         wait = self._interval * (_RETRY if self._failures else 1)
         return self._clock() - self._began_at >= wait
 
-    def begin(self, env_steps, parts, meta):
+    def begin(
+        self, env_steps: int, parts: Mapping[str, Any], meta: dict[str, Any]
+    ) -> None:
         """Begins to save the present state, after the save before has ended.
 
         All arrays are copied but the frames of the replay. Before these are
@@ -107,7 +127,7 @@ class RunCheckpoints:
             self._is_first = False
             self._log_estimate()
 
-    def wait_until_written(self, steps):
+    def wait_until_written(self, steps: int) -> None:
         """Waits until the replay may store `steps` more steps of every environment.
 
         Args:
@@ -117,7 +137,7 @@ class RunCheckpoints:
             self._steps += steps
             self._saving.wait_until_written(self._steps)
 
-    def poll(self):
+    def poll(self) -> None:
         """Reports the save under way, if it has ended.
 
         Raises:
@@ -126,17 +146,22 @@ class RunCheckpoints:
         if self._saving is not None and self._saving.is_over:
             self._finish()
 
-    def finish(self):
+    def finish(self) -> None:
         """Waits for the save under way and reports it. Does not raise if it failed."""
         try:
             self._finish()
         except checkpoint.CheckpointError as error:
             self._warn(str(error))
 
-    def __enter__(self):
+    def __enter__(self) -> RunCheckpoints:
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             if self._saving is not None:
                 self._saving.stop()
@@ -178,7 +203,7 @@ class RunCheckpoints:
         self._log(f"First checkpoint: {_size(self._saving.nbytes)} to write{estimate}")
 
 
-def check_none_lost(directory, settings):
+def check_none_lost(directory: RunDirectory, settings: Settings) -> None:
     """Refuses to start anew where checkpoints must have been deleted.
 
     A run that is killed during its first save has none. The second save, which is due

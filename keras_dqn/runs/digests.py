@@ -4,14 +4,27 @@ Two runs are equal if their digests are. If not, the first iteration and part th
 differ tell where to look.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
+from keras_dqn.progress import Progress
+from keras_dqn.replay.base import Replay
+from keras_dqn.run_state import RunState
 from keras_dqn.system import files
+
+if TYPE_CHECKING:
+    from keras_dqn.backend import Learner
 
 # Arrays of a replay's state. The others hold the transitions.
 _PRIORITIES = ("alpha", "leaves", "max_priority")
@@ -19,7 +32,7 @@ _PRIORITIES = ("alpha", "leaves", "max_priority")
 _TIMES = ("env_steps_per_second", "updates_per_second")
 
 
-def of_arrays(arrays):
+def of_arrays(arrays: Mapping[str, Any]) -> str:
     """Returns one SHA-256, in hex, of a dictionary of arrays.
 
     Names, dtypes and shapes count; the order of the names does not.
@@ -28,32 +41,32 @@ def of_arrays(arrays):
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
-def of_json(value):
-    """Returns the SHA-256, in hex, of a value that JSON can hold."""
+def of_json(value: Any) -> str:
+    """Returns the SHA-256, in hex, of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def of_learner(learner):
+def of_learner(learner: Learner) -> dict[str, str]:
     """Returns the digests of `online`, `target` and `optimizer`."""
-    groups = {}
+    groups: dict[str, dict[str, Any]] = {}
     for name, array in learner.state_dict().items():
         group, _, rest = name.partition("/")
         groups.setdefault(group, {})[rest] = array
     return {group: of_arrays(arrays) for group, arrays in groups.items()}
 
 
-def of_replay(replay):
+def of_replay(replay: Replay) -> dict[str, str]:
     """Returns the digests of `replay` and `priorities`."""
     state = replay.state_dict()
     priorities = {name: state.pop(name) for name in _PRIORITIES if name in state}
     return {"replay": of_arrays(state), "priorities": of_arrays(priorities)}
 
 
-def of_run_state(state):
+def of_run_state(state: RunState) -> dict[str, str]:
     """Returns the digests of `counters`, `generators` and `episodes`.
 
     Args:
@@ -68,7 +81,7 @@ def of_run_state(state):
     }
 
 
-def of_progress(progress):
+def of_progress(progress: Progress) -> str:
     """Returns the digest of a `Progress`, without `seconds`."""
     values = dict(vars(progress))
     del values["seconds"]
@@ -87,7 +100,7 @@ def of_progress(progress):
     return of_json([values, of_arrays(arrays)])
 
 
-def of_metrics(path):
+def of_metrics(path: str | os.PathLike[str]) -> str:
     """Returns the digest of a `metrics.jsonl`, without rates and start lines."""
     lines = [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
     kept = [
@@ -108,11 +121,11 @@ class DigestLog:
         path: Path of the file. It is made if there is none.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = pathlib.Path(path)
         self._is_open = False
 
-    def add(self, iteration, parts):
+    def add(self, iteration: int, parts: Mapping[str, str]) -> None:
         """Appends a line.
 
         Args:
@@ -128,7 +141,7 @@ class DigestLog:
             file.write(json.dumps({"iteration": iteration, "parts": parts}) + "\n")
 
 
-def read_log(path):
+def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Returns the lines of a `DigestLog`. An unfinished last line is left out."""
     if not pathlib.Path(path).exists():
         return []
@@ -136,7 +149,9 @@ def read_log(path):
     return [json.loads(line) for line in lines[:-1]]
 
 
-def first_difference(lines, others):
+def first_difference(
+    lines: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
+) -> str | None:
     """Returns where two runs differ first, in words, or `None` if they are equal.
 
     Args:

@@ -1,6 +1,15 @@
 """Evaluations while training: when to play, the best network, when to stop."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+
 from keras_dqn import checks
+from keras_dqn.config import Settings
+from keras_dqn.evaluation import Evaluation
+from keras_dqn.run_state import RunState
 
 
 class Evaluations:
@@ -18,23 +27,30 @@ class Evaluations:
         warn: The same, for a best network that cannot be saved. Default: `log`.
     """
 
-    def __init__(self, settings, play, save_best, log, warn=None):
+    def __init__(
+        self,
+        settings: Settings,
+        play: Callable[[int], Evaluation | None],
+        save_best: Callable[[], None],
+        log: Callable[[str], None],
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
         self._interval = settings.evaluation_interval_iterations
         self._stop_at_score = settings.stop_at_score
         self._play, self._save_best = play, save_best
         self._log, self._warn = log, warn or log
-        self._best_score = None  # the highest mean score
-        self._last_score = None
-        self._pending = None  # agent steps of an evaluation that was broken off
+        self._best_score: float | None = None  # the highest mean score
+        self._last_score: float | None = None
+        self._pending: int | None = None  # agent steps of the pending evaluation
 
     @property
-    def is_solved(self):
+    def is_solved(self) -> bool:
         """Whether the last evaluation reached `stop_at_score`."""
         if self._stop_at_score is None or self._last_score is None:
             return False
         return self._last_score >= self._stop_at_score
 
-    def after_iteration(self, state, env_steps):
+    def after_iteration(self, state: RunState, env_steps: int) -> bool:
         """Evaluates if it is due. Returns whether the run is solved, so can end.
 
         Args:
@@ -45,7 +61,7 @@ class Evaluations:
             return False
         return self._evaluate(env_steps) if state.updates else False
 
-    def catch_up(self):
+    def catch_up(self) -> bool:
         """Plays the pending evaluation, if any. Returns whether the run is solved."""
         return (
             self.is_solved if self._pending is None else self._evaluate(self._pending)
@@ -66,15 +82,15 @@ class Evaluations:
                 self._warn(f"Could not save the best network: {error}")
         return self.is_solved
 
-    def to_meta(self):
-        """Returns scores and the pending evaluation as values that JSON can hold."""
+    def to_meta(self) -> dict[str, Any]:
+        """Returns scores and the pending evaluation as JSON values."""
         return {
             "best_score": self._best_score,
             "last_score": self._last_score,
             "pending_evaluation": self._pending,
         }
 
-    def load_meta(self, meta):
+    def load_meta(self, meta: Mapping[str, Any]) -> None:
         """Restores what `to_meta` returned.
 
         Raises:

@@ -8,17 +8,20 @@ In the run directory `OUT` it writes `iteration-digests.jsonl`, one line for eac
 iteration, and at the end of the run `digests.json`.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import pathlib
 import sys
+from collections.abc import Sequence
 
 from keras_dqn.config import Settings
 from keras_dqn.runs import digests
 from keras_dqn.runs.run import Run
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Trains. Returns the exit code, 0."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("settings", type=pathlib.Path)
@@ -31,7 +34,12 @@ def main(argv=None):
     return 0
 
 
-def train_partially(settings, out, resume=False, stop_at=None):
+def train_partially(
+    settings: Settings,
+    out: pathlib.Path,
+    resume: bool = False,
+    stop_at: int | None = None,
+) -> dict[str, str] | None:
     """Trains in the run directory `out`, up to iteration `stop_at` or to the end.
 
     Args:
@@ -55,8 +63,14 @@ def train_partially(settings, out, resume=False, stop_at=None):
         log.add(progress.iteration, found)
         return run.state.iteration == stop_at
 
-    options = {"console": "plain", "resume": resume, "evaluation": False}
-    with Run(settings, out, callbacks=[add_digests], **options) as run:
+    with Run(
+        settings,
+        out,
+        console="plain",
+        resume=resume,
+        evaluation=False,
+        callbacks=[add_digests],
+    ) as run:
         log = digests.DigestLog(run.directory.iteration_digests)
         parts.train(run)
         if run.was_stopped:

@@ -1,16 +1,22 @@
 """The program of `keras-dqn train`: makes the parts from `Settings`, and trains."""
 
+from __future__ import annotations
+
 import keras
 
 from keras_dqn import models
 from keras_dqn import presets
 from keras_dqn.agent import DQNAgent
+from keras_dqn.config import Settings
+from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_envs
+from keras_dqn.evaluation import Evaluation
 from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.replay import UniformReplay
+from keras_dqn.runs.run import Run
 
 
-def train(run):
+def train(run: Run) -> Evaluation | None:
     """Trains and evaluates as the settings say, whatever they say.
 
     Args:
@@ -28,7 +34,7 @@ def train(run):
     return run.evaluate()
 
 
-def make_agent(settings, envs):
+def make_agent(settings: Settings, envs: VectorEnvs) -> DQNAgent:
     """Returns a compiled `DQNAgent` for the environments."""
     agent = DQNAgent(make_network(settings, envs), make_replay(settings))
     optimizer = keras.optimizers.Adam(
@@ -45,7 +51,7 @@ def make_agent(settings, envs):
     return agent
 
 
-def make_network(settings, envs):
+def make_network(settings: Settings, envs: VectorEnvs) -> keras.Model:
     """Returns a dueling network: convolutional for images, dense for vectors."""
     units, seed = settings.hidden_units, settings.seed
     shapes = envs.num_actions, envs.observation_shape
@@ -55,14 +61,16 @@ def make_network(settings, envs):
     return models.dueling_mlp(*shapes, (units, units), seed=seed, dtype=dtype)
 
 
-def make_replay(settings):
+def make_replay(settings: Settings) -> PrioritizedReplay | UniformReplay:
     """Returns a `PrioritizedReplay` or a `UniformReplay`."""
-    options = {"gamma": settings.gamma, "n_steps": settings.n_steps}
     if settings.replay_kind == "uniform":
-        return UniformReplay(settings.replay_capacity, **options)
+        return UniformReplay(
+            settings.replay_capacity, gamma=settings.gamma, n_steps=settings.n_steps
+        )
     return PrioritizedReplay(
         settings.replay_capacity,
         alpha=settings.alpha,
         priority_epsilon=settings.priority_epsilon,
-        **options,
+        gamma=settings.gamma,
+        n_steps=settings.n_steps,
     )

@@ -1,18 +1,23 @@
-"""What a run was made with, and whether it goes on exactly.
+"""What a run was made with, and whether resuming it is exact.
 
-A checkpoint says what it was made with: versions, backend, device, threads, ROM.
-Where any of that differs when the run goes on, it is the same run by its
-settings, weights and replay, and yet not by its rounding; so it is warned of, and
-every later checkpoint says since when the run is not exact, and why.
+A checkpoint records versions, backend, device, threads and ROM. If any of these has
+changed when the run is resumed, weights and replay are the same, but later results are
+rounded differently. This is logged, and every later checkpoint records since when the
+run is not exact, and why.
 """
+
+from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
+from typing import Any
 
 from keras_dqn.config import Settings
+from keras_dqn.monitor import RunInfo
 from keras_dqn.system.cpus import usable_cpus
 
-# What a resumed run may change. Anything else would make it another run.
+# Settings that may be changed in a resume. All others would make it another run.
 CHANGEABLE = frozenset(
     {
         "env_steps",
@@ -25,7 +30,7 @@ CHANGEABLE = frozenset(
         "env_timeout_seconds",
     }
 )
-# These decide how frameworks round, or how many threads share a sum.
+# Environment variables on which rounding and the order of sums depend.
 FLAGS: tuple[str, ...]
 FLAGS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS")
 FLAGS += ("MKL_NUM_THREADS", "TF_NUM_INTEROP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS")
@@ -33,8 +38,8 @@ FLAGS += ("JAX_DEFAULT_MATMUL_PRECISION", "JAX_ENABLE_X64")
 FLAGS += ("CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE")
 
 
-def facts(info):
-    """Returns what a run is made with, as values that JSON can hold.
+def facts(info: RunInfo) -> dict[str, Any]:
+    """Returns what a run is made with, as JSON values.
 
     Args:
         info: `monitor.RunInfo` of the run.
@@ -56,10 +61,10 @@ def facts(info):
     }
 
 
-def differences(saved, now):
+def differences(saved: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
     """Returns what differs between two `facts`, each as "name: old -> new"."""
     if not saved:
-        return ["what the checkpoint was made with is not known"]
+        return ["the checkpoint does not say what it was made with"]
     names = sorted(saved.keys() | now.keys())
     return [
         f"{name}: {saved.get(name)} -> {now.get(name)}"
@@ -68,15 +73,16 @@ def differences(saved, now):
     ]
 
 
-def changed_settings(saved, now):
-    """Returns the settings that differ and may not, each as "name: old -> new".
+def changed_settings(saved: Settings | dict[str, Any], now: Settings) -> list[str]:
+    """Returns changed settings that are not `CHANGEABLE`, as "name: old -> new".
 
     Args:
         saved: `Settings`, or what its `to_dict` returned, of the run so far.
-        now: `Settings`, with which it is to go on.
+        now: `Settings` with which it is to be resumed.
     """
-    old = saved if isinstance(saved, Settings) else Settings.from_dict(saved)
-    old, new = old.to_dict(), now.to_dict()
+    if not isinstance(saved, Settings):
+        saved = Settings.from_dict(saved)
+    old, new = saved.to_dict(), now.to_dict()
     return [
         f"{name}: {old[name]} -> {new[name]}"
         for name in old
@@ -87,7 +93,7 @@ def changed_settings(saved, now):
 class Provenance:
     """What a run is made with, and since when it is not exact, if it is not.
 
-    Exact: as if it had never stopped, to the bit.
+    Exact means: bit-identical to a run that never stopped.
 
     Args:
         made_with: Dictionary, see `facts`.
@@ -96,16 +102,16 @@ class Provenance:
         inexact_because: List of strings, one for each reason, oldest first.
     """
 
-    def __init__(self, made_with):
+    def __init__(self, made_with: Mapping[str, Any]) -> None:
         self.made_with = made_with
-        self.inexact_because = []
+        self.inexact_because: list[str] = []
 
-    def to_meta(self, is_due):
-        """Returns what a checkpoint says of going on from it.
+    def to_meta(self, is_due: bool) -> dict[str, Any]:
+        """Returns what a checkpoint records about resuming from it.
 
         Args:
-            is_due: Boolean, whether the games are started anew there in a run
-                that does not stop, too.
+            is_due: Boolean, whether the checkpoint is on its schedule, so that a run
+                that does not stop restarts its games there, too.
         """
         return {
             "exact": bool(is_due and not self.inexact_because),
@@ -113,14 +119,15 @@ class Provenance:
             "made_with": self.made_with,
         }
 
-    def check(self, meta, settings, exact=False):
-        """Refuses to go on from a checkpoint of what would be another run.
+    def check(
+        self, meta: Mapping[str, Any], settings: Settings, exact: bool = False
+    ) -> None:
+        """Refuses a checkpoint with other settings or another ROM.
 
         Args:
-            meta: Dictionary, the checkpoint's.
-            settings: `Settings`, with which the run is to go on.
-            exact: Boolean, whether anything that may round differently is
-                refused as well.
+            meta: Dictionary of the checkpoint.
+            settings: `Settings` with which the run is to be resumed.
+            exact: Boolean, whether to refuse every other difference, too.
 
         Raises:
             ValueError: With all that differs.
@@ -135,7 +142,7 @@ class Provenance:
         old, new = saved.get("rom_md5"), self.made_with.get("rom_md5")
         if old is not None and old != new:
             raise ValueError(
-                "The game's ROM must be the one that the run was played with. "
+                "The game's ROM must be the one of the run so far. "
                 f"Received: rom_md5={new}, in the checkpoint {old}"
             )
         changed = differences(saved, self.made_with)
@@ -145,19 +152,21 @@ class Provenance:
                 f"Received: {'; '.join(changed)}"
             )
 
-    def resume(self, meta, is_due, env_steps):
-        """Takes over a checkpoint's past. Returns what there is to say of it.
+    def resume(
+        self, meta: Mapping[str, Any], is_due: bool, env_steps: int
+    ) -> list[str]:
+        """Takes over the reasons of a checkpoint, and adds those of this resume.
 
         Args:
-            meta: Dictionary, the checkpoint's.
+            meta: Dictionary of the checkpoint.
             is_due: Boolean, see `to_meta`.
-            env_steps: Integer, agent steps at which the run goes on.
+            env_steps: Integer, agent steps at which the run is resumed.
 
         Returns:
-            List of strings, empty if the run goes on exactly.
+            List of strings to log, empty if the resume is exact.
 
         Raises:
-            ValueError: If `meta` has no list of reasons in its place.
+            ValueError: If `inexact_because` is not a list of strings.
         """
         notes, before = [], meta.get("inexact_because", [])
         if not isinstance(before, list) or not all(isinstance(x, str) for x in before):
@@ -168,14 +177,14 @@ class Provenance:
         reasons = differences(meta.get("made_with"), self.made_with)
         if reasons:
             notes.append(
-                "The run goes on, but not exactly as if it had never stopped. "
+                "The run continues, but not exactly as if it had never stopped. "
                 f"This has changed: {'; '.join(reasons)}"
             )
         if not is_due:
             reasons.append("between two due checkpoints")
             notes.append(
-                "It was saved between two due checkpoints: the games start anew, "
-                "so the run goes on, but not exactly as if it had never stopped"
+                "It was saved between two due checkpoints: the games are restarted, "
+                "so the run continues, but not exactly as if it had never stopped"
             )
         if before:
             notes.append(f"The run is not exact since it was {before[0]}")

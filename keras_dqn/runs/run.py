@@ -1,20 +1,31 @@
 """A run in a directory: lock, logs, checkpoints and evaluations around one `fit`."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from typing import Any
 
 from keras_dqn import checkpoint
 from keras_dqn import presets
 from keras_dqn import run_state
 from keras_dqn.config import FIELDS
+from keras_dqn.config import Settings
 from keras_dqn.config import SettingsError
+from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_evaluation_envs
+from keras_dqn.evaluation import Evaluation
 from keras_dqn.monitor import JsonLines
 from keras_dqn.monitor import Monitors
 from keras_dqn.monitor import PlainConsole
 from keras_dqn.monitor import TensorBoard
 from keras_dqn.monitor import make_console
+from keras_dqn.progress import Progress
 from keras_dqn.runs import provenance
 from keras_dqn.runs.checkpoints import RunCheckpoints
 from keras_dqn.runs.checkpoints import check_none_lost
@@ -26,6 +37,9 @@ from keras_dqn.system import files
 from keras_dqn.system import signals
 from keras_dqn.system.lock import RunLock
 from keras_dqn.system.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from keras_dqn.agent import DQNAgent
 
 
 class Run:
@@ -57,7 +71,7 @@ class Run:
         directory: `RunDirectory`.
         state: `run_state.RunState`.
         evaluations: `Evaluations` while training.
-        agent, envs: What `training` was given, or `None`.
+        agent, envs: What `training` was given.
         has_begun: Boolean, whether agent and environments were found to fit together.
         was_stopped: Boolean, whether a request to stop ended the training, or the
             evaluation after it.
@@ -70,22 +84,23 @@ class Run:
 
     def __init__(
         self,
-        settings,
-        out,
+        settings: Settings,
+        out: str | os.PathLike[str],
         *,
-        console="auto",
-        tensorboard=False,
-        resume=False,
-        exact=False,
-        evaluation=True,
-        callbacks=(),
-    ):
+        console: str = "auto",
+        tensorboard: bool = False,
+        resume: bool = False,
+        exact: bool = False,
+        evaluation: bool = True,
+        callbacks: Sequence[Callable[[DQNAgent, Progress], Any]] = (),
+    ) -> None:
         self.settings = settings
         self.directory = RunDirectory(out)
         self.state = run_state.RunState.from_seed(settings.seed)
         self._monitors = self._make_monitors(console, tensorboard)
         self._callbacks = [self._evaluate_when_due, *callbacks, self._save_when_due]
-        self.agent = self.envs = None
+        self.agent: DQNAgent
+        self.envs: VectorEnvs
         self.has_begun = self.was_stopped = False
         self._is_quiet, self._has_console = console == "none", True
         self._resumes, self._is_exact, self._plays = resume, exact, evaluation
@@ -100,7 +115,7 @@ class Run:
         )
         self._watchdog = Watchdog(self.directory.hang, settings.env_timeout_seconds)
 
-    def __enter__(self):
+    def __enter__(self) -> Run:
         with contextlib.ExitStack() as stack:
             self._lock = stack.enter_context(RunLock(self.directory.path))
             if not self._resumes and self.directory.holds_a_run():
@@ -112,11 +127,11 @@ class Run:
             self._closing = stack.pop_all()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self._closing.close()
 
     @property
-    def place(self):
+    def place(self) -> str:
         """Where the training is, in words that begin with a space; "" before it."""
         if not self.has_begun:
             return ""
@@ -124,16 +139,16 @@ class Run:
             f" in iteration {self.state.iteration}, after {self._env_steps} agent steps"
         )
 
-    def log(self, text):
+    def log(self, text: str) -> None:
         """Shows a line of text, on standard output once `fit` is over."""
         (self._monitors if self._has_console else PlainConsole()).message(text)
 
-    def warn(self, text):
+    def warn(self, text: str) -> None:
         """Shows a line of text even where there is no console."""
         (PlainConsole(sys.stderr).message if self._is_quiet else self.log)(text)
 
     @contextlib.contextmanager
-    def training(self, agent, envs):
+    def training(self, agent: DQNAgent, envs: VectorEnvs) -> Iterator[dict[str, Any]]:
         """Resumes before its body, which calls `agent.fit`, and saves after it.
 
         What it saves is the last checkpoint and the network. It closes `envs`.
@@ -183,7 +198,7 @@ class Run:
             self._leave_console()
             self._finish(self.state.iteration > before)
 
-    def evaluate(self):
+    def evaluate(self) -> Evaluation | None:
         """Plays whole games and shows their scores, once the training is over.
 
         Returns:

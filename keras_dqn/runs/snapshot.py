@@ -1,10 +1,22 @@
 """What a checkpoint of a run holds: arrays in three parts, and the rest as JSON."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from keras_dqn import training
+from keras_dqn.config import Settings
+from keras_dqn.run_state import RunState
+from keras_dqn.runs.evaluations import Evaluations
+from keras_dqn.runs.provenance import Provenance
+
+if TYPE_CHECKING:
+    from keras_dqn.agent import DQNAgent
 
 
 class Snapshot:
@@ -18,7 +30,14 @@ class Snapshot:
         provenance: `Provenance`.
     """
 
-    def __init__(self, settings, agent, state, evaluations, provenance):
+    def __init__(
+        self,
+        settings: Settings,
+        agent: DQNAgent,
+        state: RunState,
+        evaluations: Evaluations,
+        provenance: Provenance,
+    ) -> None:
         self._settings = settings
         self._learner, self._replay = agent.learner, agent.replay
         self._state = state
@@ -26,19 +45,19 @@ class Snapshot:
         self._provenance = provenance
 
     @property
-    def is_due(self):
+    def is_due(self) -> bool:
         """Whether this is a moment at which the settings ask for a checkpoint."""
         return training.is_checkpoint_due(self._settings, self._state)
 
     @property
-    def nbytes_when_full(self):
+    def nbytes_when_full(self) -> int:
         """About how many bytes a checkpoint has when the replay is full."""
         learner = self._learner
         owners = (learner.network, learner.target_network, learner.optimizer)
         lengths = [math.prod(each.shape) for own in owners for each in own.variables]
         return self._replay.nbytes + 4 * sum(lengths)
 
-    def parts(self):
+    def parts(self) -> dict[str, dict[str, np.ndarray]]:
         """Returns the arrays by part and name.
 
         Raises:
@@ -52,7 +71,7 @@ class Snapshot:
         check_finite(parts["learner"])
         return parts
 
-    def spec(self):
+    def spec(self) -> dict[str, Mapping[str, Any]]:
         """Returns `(dtype, shape)` by part and name: the largest that is accepted."""
         learner = self._learner.state_dict()
         return {
@@ -61,7 +80,7 @@ class Snapshot:
             "episodes": self._state.statistics.state_spec(),
         }
 
-    def meta(self):
+    def meta(self) -> dict[str, Any]:
         """Returns counters, settings, scores and provenance as JSON values."""
         return {
             "run": self._state.to_meta(),
@@ -70,7 +89,9 @@ class Snapshot:
             **self._provenance.to_meta(self.is_due),
         }
 
-    def restore(self, parts, meta, exact):
+    def restore(
+        self, parts: Mapping[str, Any], meta: Mapping[str, Any], exact: bool
+    ) -> list[str]:
         """Restores what `parts` and `meta` returned.
 
         Args:
@@ -94,7 +115,7 @@ class Snapshot:
         return self._provenance.resume(meta, self.is_due, env_steps)
 
 
-def check_finite(arrays):
+def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
     """Raises `FloatingPointError` if a value of an array is NaN or infinite.
 
     Args:
