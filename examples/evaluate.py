@@ -1,4 +1,4 @@
-"""Plays whole games with a saved network, on whichever backend.
+"""Plays whole games with a saved network, on any backend.
 
 KERAS_BACKEND=jax python examples/evaluate.py runs/a/network.keras --env Breakout
 """

@@ -58,7 +58,7 @@ def test_a_fault_ends_the_run_with_its_place_and_the_checkpoint_before(
     with registered(lambda: LateFault(**fault)):
         assert run(tmp_path / "run") == 70
     text = capsys.readouterr().err
-    place = "broke off in iteration 7, after 28 agent steps: Environment 0 (Small-v0)"
+    place = "failed in iteration 7, after 28 agent steps: Environment 0 (Small-v0)"
     for word in (place, "of its episode", *words):
         assert word in text
     assert "Traceback" not in text
@@ -162,7 +162,7 @@ def test_anything_unforeseen_is_shown_whole_and_exits_with_70(
         assert run(tmp_path / "run") == 70
     text = capsys.readouterr().err
     assert "Traceback" in text and "KeyError: 'surprise'" in text
-    assert "broke off in iteration 5, after 20 agent steps" in text
+    assert "failed in iteration 5, after 20 agent steps" in text
     assert_last_good(tmp_path / "run", 12)
 
 

@@ -178,8 +178,8 @@ def _run(parser, namespace, program, preset):
     except Exception as error:
         complain(_traceback(error))
         if isinstance(error.__context__, KeyboardInterrupt):
-            return EXIT_STOPPED  # the interrupt left something that cannot be closed
-        complain(f"{parser.prog}: The run broke off: {type(error).__name__}")
+            return EXIT_STOPPED  # closing failed after the interrupt
+        complain(f"{parser.prog}: The run failed: {type(error).__name__}")
         return EXIT_BROKEN
 
 
@@ -265,9 +265,9 @@ def _raise_command_error(error, run):
         raise CommandError(str(error), EXIT_IO) from None
     if isinstance(error, EnvFault | ArithmeticError):
         raise CommandError(
-            f"The run broke off{run.place}: {error}", EXIT_BROKEN
+            f"The run failed{run.place}: {error}", EXIT_BROKEN
         ) from error.__cause__
-    error.add_note(f"The run broke off{run.place}.")
+    error.add_note(f"The run failed{run.place}.")
 
 
 def _check_backend():

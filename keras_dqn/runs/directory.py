@@ -20,7 +20,7 @@ class RunDirectory:
         metrics: `metrics.jsonl`, one record for each logged iteration.
         checkpoints: `checkpoints/`, see `checkpoint.Store`.
         network: `network.keras`, the network at the end or after Ctrl-C.
-        best_network: `best.keras`, the best network of the evaluations on the way.
+        best_network: `best.keras`, the network with the best evaluation while training.
         unfinished_network: `.unfinished.keras`, a network that is being saved.
         hang: `hang.txt`, what every thread did when an environment hung.
         digests: `digests.json`, SHA-256 of every part at the end (`verify-resume`).
