@@ -144,7 +144,7 @@ def test_frames_on_the_device_are_looked_up_inside_the_compiled_step():
 def test_beyond_so_many_shapes_it_runs_eagerly_with_a_warning(monkeypatch, recwarn):
     learner = Learner(tiny.model())
     if tiny.IS_TORCH:
-        import keras_dqn.backend.torch as backend
+        from keras_dqn.backend.torch import network as backend
 
         monkeypatch.setattr(backend, "MOST_SHAPES", 1)
     observations = tiny.batch()["observations"]

@@ -24,7 +24,12 @@ def command():
 
     def start(*arguments):
         child = subprocess.Popen(
-            [sys.executable, ROOT / "tests/without_posix.py", *map(str, arguments)],
+            [
+                sys.executable,
+                ROOT / "tests/without_posix.py",
+                "train",
+                *map(str, arguments),
+            ],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keras_dqn.backend.jax import _cpu_compiler_options
+from keras_dqn.backend.jax.device import cpu_compiler_options
 
 STRIDES = {"conv1": 4, "conv2": 2, "conv3": 1}
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -45,7 +45,7 @@ class NativeStep:
         zeros = jax.tree.map(jnp.zeros_like, online)
         self.target = jax.tree.map(jnp.copy, online)
         self.state = (online, zeros, jax.tree.map(jnp.copy, zeros), jnp.zeros(()))
-        options = _cpu_compiler_options() if "options" in variant else {}
+        options = cpu_compiler_options() if "options" in variant else {}
         jit = partial(jax.jit, compiler_options=options)
         self._update = jit(self._step, donate_argnums=0)
         self._q_values = jit(lambda w, x: self._forward(w, _image(x)))

@@ -151,9 +151,10 @@ def _copy_state(original, layer):
     store = {}
     original.save_own_variables(store)
     if store:  # this also recomputes the tensors of `Normalization`
-        layer.load_own_variables(
-            {key: ops.convert_to_numpy(value) for key, value in store.items()}
-        )
+        with contextlib.suppress(ValueError):  # a subclass may not save all it has
+            layer.load_own_variables(
+                {key: ops.convert_to_numpy(value) for key, value in store.items()}
+            )
     for name, value in vars(original).items():
         if not name.startswith("_") and _is_plain(value):
             if not _is_equal(value, vars(layer).get(name, original)):
