@@ -32,9 +32,10 @@ class ForwardPass:
         training: bool = False,
     ) -> None:
         given = {id(variable): value for variable, value in values}
-        # All of them: in Keras's scope a regularizer sees no others.
+        # All of them: in Keras's scope a regularizer sees no others. Within `fit` on
+        # JAX a variable has no value of its own, so only what is missing is read.
         self._values = [
-            (variable, given.get(id(variable), variable.value))
+            (variable, given[id(variable)] if id(variable) in given else variable.value)
             for variable in network.variables
         ]
         self._network = network
