@@ -120,12 +120,12 @@ def test_a_first_stack_that_is_not_blank_is_refused(when):
     if when == "start":
         observations = world.reset()
         observations[1, 2] = 1
-        with pytest.raises(ValueError, match="hold zeros .* from environment 1"):
+        with pytest.raises(ValueError, match="must be zeros.* from environment 1"):
             replay.start(observations)
     else:
         step = world.end(1)
         step.observations[1, 0] = 1
-        with pytest.raises(ValueError, match="hold zeros .* from environment 1"):
+        with pytest.raises(ValueError, match="must be zeros.* from environment 1"):
             replay.add([0, 0], step)
     assert len(replay) == 0
 

@@ -134,7 +134,7 @@ def test_without_a_copy_frames_cannot_be_named():
     replay.attach_frames(None)
     replay.start(world.reset())
     replay.add([0], world.step())
-    with pytest.raises(ValueError, match="`attach_frames` must come before"):
+    with pytest.raises(ValueError, match="Call `attach_frames` before"):
         replay.sample(2, np.random.default_rng(0), frames="numbers")
     with pytest.raises(ValueError, match="`frames` must be .* Received: frames='rows'"):
         replay.sample(2, np.random.default_rng(0), frames="rows")

@@ -1,6 +1,7 @@
 """A saved replay goes on as if nothing had happened; a damaged one is refused."""
 
 import io
+import re
 import tracemalloc
 import zlib
 
@@ -75,7 +76,7 @@ def test_a_loaded_replay_goes_on_exactly_as_the_saved_one(replay_class, steps):
 def test_a_replay_that_was_built_but_never_started_can_be_saved():
     loaded = fresh()
     loaded.load_state_dict(fresh().state_dict())
-    with pytest.raises(ValueError, match="`start` must come before"):
+    with pytest.raises(ValueError, match="Call `start` before"):
         loaded.add([0, 0], None)
 
 
@@ -115,13 +116,13 @@ def test_the_state_of_another_replay_is_refused(options, message):
 
 
 DAMAGE = {
-    "time": (np.array(-1), "`time` must be 0 before the start"),
-    "is_started": (np.array(False), "`time` must be 0 before the start"),
+    "time": (np.array(-1), "`time` must be .* time=-1"),
+    "is_started": (np.array(False), "`time` must be .* is_started=False"),
     "age": (np.uint8([3, 3]), "`ages` must count"),
     "ages": (np.zeros(12, np.uint8), "`ages` must count"),
     "ended": (np.zeros(12, bool), "`ages` must count"),
     "final_slots": (np.array([0, 1]), "`final_slots` must be the slots"),
-    "final_sizes": (np.array([-1, 1]), "`final_sizes` must be positive"),
+    "final_sizes": (np.array([-1, 1]), "`final_sizes` must be"),
     "final_bytes": (np.zeros(999, np.uint8), r"`final_bytes` .*shape=\(999,\)"),
     "actions": (np.full(12, -1, np.int32), "`actions` in the state must not"),
     "rewards": (np.full(12, np.nan, np.float32), "`rewards` in the state must be"),
@@ -176,7 +177,7 @@ def test_a_final_frame_with_a_flipped_bit_is_refused_or_harmless(data):
     try:
         loaded.load_state_dict({**state, "final_bytes": damaged})
     except ValueError as error:
-        assert "`final_bytes` are damaged, of slot" in str(error)
+        assert re.search("`final_bytes` of slot .* damaged", str(error))
     else:
         loaded.check_valid()
         loaded.sample(200, np.random.default_rng(0))
@@ -192,7 +193,7 @@ def test_a_final_frame_that_would_unpack_to_gigabytes_is_refused_before_it_does(
     loaded = fresh()
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match="`final_bytes` are damaged"):
+        with pytest.raises(ValueError, match="`final_bytes` .* damaged"):
             loaded.load_state_dict(state)
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
     finally:

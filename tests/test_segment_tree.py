@@ -108,7 +108,7 @@ def test_indices_that_are_no_integers_are_refused(indices):
 def test_a_leaf_that_is_negative_or_would_break_the_total_is_refused(value):
     tree = SumTree(4)
     tree[1] = 5.0
-    with pytest.raises(ValueError, match="Leaves must be finite and at least 0"):
+    with pytest.raises(ValueError, match="Leaves must be finite"):
         tree[[0, 1]] = [1.0, value]
     np.testing.assert_array_equal(tree.leaves, [0.0, 5.0, 0.0, 0.0])
 
@@ -147,7 +147,7 @@ def test_a_valid_tree_is_found_valid_and_a_damaged_one_is_not():
     tree = sum_tree_of(np.ones(5000))
     tree.check_valid()
     tree.levels[1][3] += 1.0
-    with pytest.raises(ValueError, match=r"Node 3 at height 1 .* 32\.0. Received: 33"):
+    with pytest.raises(ValueError, match=r"Node 3 at height 1 .* 32\.0.*Received: 33"):
         tree.check_valid()
     tree = sum_tree_of(np.ones(5000))
     tree.levels[0][-1] = 1.0

@@ -1,13 +1,13 @@
 """Replay: stores transitions and samples minibatches of them. Needs only NumPy.
 
-- `base.py`: `Replay`, what all replays have in common, such as `sample`.
+- `base.py`: `Replay`, the base class; `sample.py`: `Sample`, a minibatch.
 - `prioritized.py`, `uniform.py`: the probability of each transition.
-- `storage.py`: what a transition is; n-step returns.
+- `storage.py`: stores transitions and computes n-step returns.
 - `frames.py`: stores each frame once and rebuilds stacks; `final_frames.py`: the last
   frames of episodes; `mirror.py`: a copy of all frames on an accelerator.
 - `segment_tree.py`: `SumTree` and `MinTree`; `priority_tree.py`: both over the same
   leaves.
-- `checks.py`: checks of arguments and states.
+- `arguments.py`, `checks.py`: checks of arguments and states.
 """
 
 from keras_dqn.replay.base import Replay

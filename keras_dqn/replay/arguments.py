@@ -1,4 +1,4 @@
-"""Takes the replay that an agent is given, or says what to give instead."""
+"""Checks the `replay` argument of an agent."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from keras_dqn import checks
 from keras_dqn.replay.base import Replay
 from keras_dqn.replay.prioritized import PrioritizedReplay
 
-_RULE = "a `PrioritizedReplay` or `UniformReplay`"
-
 
 def as_replay(replay: object) -> Replay:
-    """Returns `replay`; for `None`, a prioritized one of 2**14 transitions.
+    """Returns `replay`, or for `None` a `PrioritizedReplay` of 2**14 transitions.
 
     Raises:
-        TypeError: If it is no replay.
+        TypeError: If `replay` is neither `None` nor a `Replay`.
     """
     if replay is None:
         return PrioritizedReplay(2**14)
@@ -23,5 +21,6 @@ def as_replay(replay: object) -> Replay:
             instead = f"keras_dqn.PrioritizedReplay({replay})"
         elif isinstance(replay, type):
             instead = f"keras_dqn.{replay.__name__}(...)"
-        raise checks.wrong_kind("replay", _RULE, replay, instead)
+        rule = "a `PrioritizedReplay` or `UniformReplay`"
+        raise checks.wrong_kind("replay", rule, replay, instead)
     return replay

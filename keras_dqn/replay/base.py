@@ -1,4 +1,4 @@
-"""What uniform and prioritized replay share: everything but the probabilities."""
+"""The base class of uniform and prioritized replay."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class Replay:
             self._spec = spec
         elif self._spec != spec:
             raise ValueError(
-                f"The replay is built already, with {self._spec}, and cannot be "
-                f"built again with other arguments. Received: {spec}"
+                "The replay is built already and cannot be built again with other "
+                f"arguments. It was built with {self._spec}. Received: {spec}"
             )
 
     def start(self, observations: np.ndarray) -> None:
@@ -129,13 +129,13 @@ class Replay:
     ) -> Any:
         """Keeps a second copy of all frames up to date, such as on an accelerator.
 
-        Every frame is sent there once, when it is stored. The replay keeps its own
-        frames too: checkpoints are made from them.
+        Each frame is written to the copy once, when it is stored. The replay keeps
+        its own frames too: checkpoints are made from them.
 
         Args:
             make_copy: Callable `(rows, frame_shape, dtype)` that returns the copy,
-                an object with the methods that `mirror.Mirror` names; or `None` to
-                stop copying.
+                an object with the methods listed in `mirror.Mirror`. `None` stops
+                copying.
 
         Returns:
             The copy, or `None`.
@@ -178,9 +178,8 @@ class Replay:
                 replay ignores it.
             batches: Optional integer. If given, this many minibatches are sampled
                 with the same priorities, along a new first axis.
-            frames: `"stacks"` returns observations as they were seen. `"numbers"`
-                returns the row numbers of their frames in the attached copy, see
-                `attach_frames`.
+            frames: `"stacks"` returns observations. `"numbers"` returns the row
+                numbers of their frames in the copy that `attach_frames` made.
 
         Returns:
             A `Sample`. No later call changes its arrays.
@@ -201,12 +200,13 @@ class Replay:
         if first == stop:
             raise ValueError(
                 "There is nothing to sample yet: at least `n_steps` steps must be "
-                f"added first. Received: {store.ring.time}, n_steps={self.n_steps}"
+                f"added first. Received: {store.ring.time} steps, "
+                f"n_steps={self.n_steps}"
             )
         checks.choice("frames", frames, ("stacks", "numbers"))
         as_numbers = frames == "numbers"
         if as_numbers and store.ring.mirror is None:
-            raise ValueError("`attach_frames` must come before `frames='numbers'`.")
+            raise ValueError("Call `attach_frames` before `sample(frames='numbers')`.")
         ids, weights = self._draw(math.prod(shape), rng, beta)
         batch = store.batch(ids, as_numbers)
         batch["weights"] = weights.astype(np.float32)
@@ -218,7 +218,7 @@ class Replay:
     def update_priorities(
         self, ids: np.ndarray | Sequence[Any], priorities: np.ndarray | Sequence[Any]
     ) -> None:
-        """Sets the priorities of sampled transitions. Uniform replay ignores it."""
+        """Sets the priorities of sampled transitions. Uniform replay does nothing."""
 
     @property
     def size(self) -> int:
@@ -235,7 +235,7 @@ class Replay:
 
     @property
     def nbytes(self) -> int:
-        """Bytes allocated. Parts not written yet are counted but use no memory."""
+        """Bytes allocated, including those not written yet, which use no memory."""
         if self._store is None:
             return 0
         return self._store.nbytes + self._priorities_nbytes()
@@ -262,11 +262,11 @@ class Replay:
         return {**self._built_store().state_dict(), **self._priorities_state()}
 
     def state_spec(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
-        """Returns which arrays a state of this replay may have.
+        """Returns the names, dtypes and largest shapes of the arrays of a state.
 
         Returns:
-            Dictionary: name to `(dtype, shape)`. The arrays of a state have these
-            names and dtypes, and are in no dimension longer.
+            Dictionary: name to `(dtype, shape)`. An array of a state may be shorter
+            in any dimension, but not longer.
         """
         return {**self._built_store().state_spec(), **self._priorities_spec()}
 
@@ -310,12 +310,12 @@ class Replay:
         check_capacity(self.capacity, self.n_steps, spec["num_envs"])
         return spec
 
-    # What a subclass defines: `_draw`, and the rest if it keeps priorities.
+    # A subclass defines `_draw`, and the rest if it stores priorities.
 
     _priority_nbytes_each = 0  # per transition
 
     def _draw(self, count, rng, beta):
-        """Returns ids (int64) and weights of transitions, each of shape `(count,)`."""
+        """Returns ids (int64) and weights (float) of transitions, shape `(count,)`."""
         raise NotImplementedError
 
     def _added(self, time):

@@ -1,4 +1,4 @@
-"""Checks of the arrays that a replay is given, and of its states."""
+"""Checks the arguments and the states of a replay."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def check_observations(
 def checked_spec(
     num_envs: int, stored_shape: Sequence[int], dtype: npt.DTypeLike, frame_stack: int
 ) -> dict[str, Any]:
-    """Returns the arguments of `build`, normalized; raises `ValueError`."""
+    """Returns the arguments of `build` by name; raises `ValueError` if invalid."""
     shape = tuple(stored_shape)
     for length in shape:
         checks.integer("stored_shape[i]", length, minimum=1)
     frame_stack = checks.integer("frame_stack", frame_stack, 0, MAX_FRAME_STACK)
     if frame_stack and shape[:1] != (frame_stack,):
         raise ValueError(
-            "`stored_shape` must begin with `frame_stack`. "
+            "The first length in `stored_shape` must be `frame_stack`. "
             f"Received: stored_shape={shape}, frame_stack={frame_stack}"
         )
     if np.dtype(dtype).kind not in "biuf":
         raise ValueError(
-            "`dtype` must be one of booleans, integers or floats. "
+            "`dtype` must be a boolean, integer or float dtype. "
             f"Received: dtype={np.dtype(dtype)}"
         )
     return {
@@ -59,7 +59,7 @@ def checked_spec(
 
 
 def check_capacity(capacity: int, n_steps: int, num_envs: int) -> None:
-    """Raises `ValueError` if a ring of so many transitions is not possible."""
+    """Raises `ValueError` unless a replay can have this capacity."""
     if capacity % num_envs:
         raise ValueError(
             "`capacity` must be a multiple of `num_envs`. "
@@ -73,7 +73,7 @@ def check_capacity(capacity: int, n_steps: int, num_envs: int) -> None:
 
 
 def checked_actions(actions: np.ndarray | Sequence[Any], num_envs: int) -> np.ndarray:
-    """Returns `actions` as an array that fits into int32; raises `ValueError`."""
+    """Returns `actions` as an array; raises `ValueError` unless int32 can hold it."""
     checked = _checked_vector("actions", actions, num_envs, "iu", "integers")
     numbers = checked.tolist()
     if min(numbers) < 0 or max(numbers) > MAX_ACTION:
@@ -88,19 +88,19 @@ def checked_rewards(rewards: np.ndarray | Sequence[Any], num_envs: int) -> np.nd
     name = "training_rewards"
     checked = _checked_vector(name, rewards, num_envs, "biuf", "numbers")
     if checked.dtype != np.float32:
-        with np.errstate(over="ignore"):  # too large a number becomes inf
+        with np.errstate(over="ignore"):  # refused below, as inf
             checked = checked.astype(np.float32)
     if not all(map(math.isfinite, checked.tolist())):
         env = np.flatnonzero(~np.isfinite(checked))[0]
         raise ValueError(
-            f"`{name}` must be finite, as float32. "
+            f"`{name}` must be finite in float32. "
             f"Received: {checked[env]} from environment {env}"
         )
     return checked
 
 
 def checked_ends(step: Any, num_envs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns `step`'s `terminated` and `restarted`; raises `ValueError`."""
+    """Returns `terminated` and `restarted`; raises `ValueError` if inconsistent."""
     terminated, truncated, restarted = (
         _checked_vector(name, getattr(step, name), num_envs, "b", "booleans")
         for name in ("terminated", "truncated", "restarted")
@@ -110,14 +110,14 @@ def checked_ends(step: Any, num_envs: int) -> tuple[np.ndarray, np.ndarray]:
     unexplained = np.flatnonzero(restarted & ~terminated & ~truncated)
     if unexplained.size:
         raise ValueError(
-            "An environment that `restarted` must have `terminated` or been "
-            f"`truncated`. Received: neither, from environment {unexplained[0]}"
+            "Where `restarted` is true, `terminated` or `truncated` must be true. "
+            f"Received: both are false for environment {unexplained[0]}"
         )
     unfinished = np.flatnonzero(truncated & ~restarted)
     if unfinished.size:
         raise ValueError(
-            "An environment that was `truncated` must have `restarted` in the same "
-            f"step. Received: it did not, from environment {unfinished[0]}"
+            "Where `truncated` is true, `restarted` must be true. "
+            f"Received: it is false for environment {unfinished[0]}"
         )
     return terminated, restarted
 
@@ -137,7 +137,7 @@ def check_state_array(
 ) -> None:
     """Raises `ValueError` unless `state[name]` has this shape and dtype."""
     if name not in state:
-        raise ValueError(f"The state must contain `{name}`. It does not.")
+        raise ValueError(f"The state must contain `{name}`. Received: {sorted(state)}")
     value = state[name]
     if not isinstance(value, np.ndarray) and not hasattr(value, "read_into"):
         raise ValueError(

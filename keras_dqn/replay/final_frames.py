@@ -1,8 +1,8 @@
 """The last frames of episodes, compressed.
 
-After an environment restarts, the next frame in the ring is the first of the next
-episode. The last frame of the episode that ended is kept here until its transition
-is overwritten.
+After an environment restarts, the next frame in the ring is the first frame of the
+next episode. The last frame of the old episode is stored here, until the transition
+that led to it is overwritten.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from keras_dqn.replay import checks
 
 
 class FinalFrames:
-    """Last frames of episodes, by the slot of their last transition.
+    """Last frames of episodes, by the slot of the last transition.
 
     Args:
-        frame_shape: Tuple.
+        frame_shape: Tuple, the shape of one frame.
         dtype: The frames' dtype.
     """
 
@@ -30,10 +30,10 @@ class FinalFrames:
         self._frame_shape = frame_shape
         self._dtype = np.dtype(dtype)
         self._compressed: dict[int, bytes] = {}
-        self.nbytes = 0  # updated at each change: summing them up would be slow
+        self.nbytes = 0  # updated at each change: a sum would be slow
 
     def put(self, slot: int, frame: np.ndarray) -> None:
-        """Stores a frame."""
+        """Stores the last frame of an episode."""
         compressed = zlib.compress(frame.tobytes(), level=1)
         self._compressed[slot] = compressed
         self.nbytes += len(compressed)
@@ -43,7 +43,7 @@ class FinalFrames:
         self.nbytes -= len(self._compressed.pop(slot))
 
     def get(self, slot: int) -> np.ndarray:
-        """Returns a frame, read-only."""
+        """Returns the frame of a slot: a read-only array."""
         frame = zlib.decompress(self._compressed[slot])
         return np.frombuffer(frame, self._dtype).reshape(self._frame_shape)
 
@@ -72,15 +72,15 @@ class FinalFrames:
         self.nbytes = len(state["final_bytes"])
 
     def check_state(self, state: Mapping[str, Any]) -> None:
-        """Raises `ValueError` unless there is a good frame for each slot `ended`."""
+        """Raises `ValueError` unless each slot in `ended` has an intact frame."""
         ends = np.flatnonzero(state["ended"])
         checks.check_state_array(state, "final_slots", (len(ends),), np.int64)
         checks.check_state_array(state, "final_sizes", (len(ends),), np.int64)
         if not np.array_equal(state["final_slots"], ends):
-            raise ValueError("`final_slots` must be the slots that `ended`.")
+            raise ValueError("`final_slots` must be the slots where `ended` is true.")
         sizes = state["final_sizes"]
         if np.any(sizes < 1) or np.any(sizes > 2**31):
-            raise ValueError("`final_sizes` must be positive, and below 2 GiB.")
+            raise ValueError("`final_sizes` must be from 1 to 2**31 bytes.")
         total = int(sizes.sum())
         checks.check_state_array(state, "final_bytes", (total,), np.uint8)
         frame_nbytes = math.prod(self._frame_shape) * self._dtype.itemsize
@@ -88,15 +88,18 @@ class FinalFrames:
         for slot, size in zip(ends.tolist(), sizes.tolist(), strict=True):
             part = np.asarray(state["final_bytes"][start : start + size]).tobytes()
             start += size
-            if not _unpacks_to(part, frame_nbytes):
-                raise ValueError(f"`final_bytes` are damaged, of slot {slot}.")
+            if not _decompresses_to(part, frame_nbytes):
+                raise ValueError(f"`final_bytes` of slot {slot} are damaged.")
 
 
-def _unpacks_to(compressed, nbytes):
-    """Whether it is one zlib stream of exactly `nbytes` bytes. Unpacks no more."""
-    unpacker = zlib.decompressobj()
+def _decompresses_to(compressed, nbytes):
+    """Whether `compressed` is one zlib stream of exactly `nbytes` bytes.
+
+    At most one byte more is decompressed.
+    """
+    stream = zlib.decompressobj()
     try:
-        frame = unpacker.decompress(compressed, nbytes + 1)
+        frame = stream.decompress(compressed, nbytes + 1)
     except zlib.error:
         return False
-    return len(frame) == nbytes and unpacker.eof and not unpacker.unused_data
+    return len(frame) == nbytes and stream.eof and not stream.unused_data

@@ -1,17 +1,19 @@
 """A ring of frames: each frame is stored once, and stacks are rebuilt on demand.
 
-With stacks of 4 frames, storing `observations` and `next_observations` as they are
-would store each frame 8 times. Here every environment has one row of frames in order
-of time, and both stacks of a transition are windows of that row:
+With stacks of 4 frames, storing both `observations` and `next_observations` would
+store each frame 8 times. Here every environment has one row of frames in order of
+time, and both stacks of a transition are windows of that row:
 
     observations of step t         frames t-3, t-2, t-1, t
     next_observations of step t    frames      t-2, t-1, t, t+1
 
-Two things are corrected when a window is copied. Frames from before the start of the
-episode are set to zero: the first stack of an episode is zeros and the first frame.
-And where the environment restarted after step t, frame t+1 of the row is the first
-of the next episode. It is replaced by the last frame of the episode that ended, which
-`FinalFrames` stores.
+Two corrections are made when a window is copied:
+
+- Frames from before the start of the episode are set to zero. So the first stack of an
+  episode is zeros followed by the first frame.
+- If the environment restarted after step t, frame t+1 of the row is the first frame of
+  the next episode. It is replaced by the last frame of the old episode, which
+  `FinalFrames` stores.
 """
 
 from __future__ import annotations
@@ -32,17 +34,17 @@ class FrameRing:
     """The observations of the last `steps` steps of several environments.
 
     Steps are numbered from 0 (`time`), and all environments step together.
-    Transition `time * num_envs + env` is kept in slot `transition % capacity`,
-    where `capacity = steps * num_envs`, until a later one takes the slot.
+    Transition `time * num_envs + env` is in slot `transition % capacity`, where
+    `capacity = steps * num_envs`, until a later transition overwrites it.
 
     Args:
         steps: Integer, the number of steps kept of each environment.
-        num_envs: Integer.
+        num_envs: Integer, the number of environments.
         stored_shape: Tuple, the shape of one observation as it is stored. With
             `frame_stack`, its first axis is the stack, oldest frame first.
-        dtype: The observations' dtype: booleans, integers or floats.
+        dtype: The observations' dtype: boolean, integer or float.
         frame_stack: Integer, the number of frames in a stack. 0: observations are
-            not stacks, and each is stored as one frame.
+            not stacks, and each one is stored as one frame.
     """
 
     def __init__(
@@ -61,27 +63,27 @@ class FrameRing:
         self.frame_stack = frame_stack
         self.depth = max(frame_stack, 1)  # frames in one observation
         self.frame_shape = stored_shape[1:] if frame_stack else stored_shape
-        # The oldest stack begins `depth - 1` frames earlier, and the newest step has
-        # one frame more.
+        # The oldest stack begins `depth - 1` frames before the oldest step, and the
+        # newest step needs the frame after it.
         self.columns = steps + self.depth
         # The first columns are repeated after the last one, so that a window of up to
-        # `depth + 1` frames is always in one piece. Pages of zeros use no memory
-        # until they are written to.
+        # `depth + 1` frames is always contiguous. Pages of zeros use no memory until
+        # they are written to.
         self._rows = np.zeros(
             (num_envs, self.columns + self.depth, *self.frame_shape), dtype
         )
         self.frames = self._rows[:, : self.columns]
-        # By length: a view of all windows of that many frames.
+        # Window length to a view of all windows of that many frames.
         self._windows: dict[int, np.ndarray] = {}
 
-        self.time = 0  # of the next step
+        self.time = 0  # the number of the next step
         self.is_started = False
         # Steps since the episode began, at most `depth - 1`.
-        self.age = np.zeros(num_envs, np.uint8)  # of the next step
-        self.ages = np.zeros(self.capacity, np.uint8)  # by slot
-        # Whether the next frame in the ring belongs to another episode.
-        self.ended = np.zeros(self.capacity, np.bool_)  # by slot
-        self.finals = FinalFrames(self.frame_shape, self.dtype)  # of the ended slots
+        self.age = np.zeros(num_envs, np.uint8)  # at the next step, by environment
+        self.ages = np.zeros(self.capacity, np.uint8)  # at the stored steps, by slot
+        # Whether the episode ended with the step, by slot.
+        self.ended = np.zeros(self.capacity, np.bool_)
+        self.finals = FinalFrames(self.frame_shape, self.dtype)
         self.mirror: Any = None  # optional `Mirror`, which copies every frame
 
     @property
@@ -110,13 +112,13 @@ class FrameRing:
         return frames + flags + final_frames
 
     def check_start(self, observations: np.ndarray, envs: Iterable[int]) -> None:
-        """Raises `ValueError` unless the first stacks of `envs` are zero-padded."""
+        """Raises `ValueError` unless the older frames of first stacks are zeros."""
         for env in envs if self.frame_stack else ():
             if observations[env, :-1].any():
                 raise ValueError(
-                    "The first stack of an episode must hold zeros before its newest "
-                    "frame, because the replay rebuilds it so. Received: other "
-                    f"frames, from environment {env}"
+                    "In the first stack of an episode, all frames before the newest "
+                    "must be zeros: the replay does not store them. Received: other "
+                    f"frames from environment {env}"
                 )
 
     def check_step(
@@ -125,25 +127,25 @@ class FrameRing:
         final_observations: np.ndarray,
         restarted: np.ndarray,
     ) -> None:
-        """Raises `ValueError` unless the stacks continue those before them."""
+        """Raises `ValueError` unless each stack continues the stack before it."""
         self.check_start(observations, restarted.nonzero()[0])
         if self.frame_stack < 2:
             return
-        is_any = any(restarted.tolist())
-        successors = final_observations if is_any else observations
+        any_restarted = any(restarted.tolist())
+        successors = final_observations if any_restarted else observations
         newest = self.frames[:, self.time % self.columns]
         if successors[:, -2].tobytes() == newest.tobytes():  # the fastest comparison
             return
         differs = (successors[:, -2] != newest).reshape(self.num_envs, -1).any(axis=1)
         if differs.any():
             raise ValueError(
-                "A stack must continue the one before it: its second newest frame "
-                "must be the newest frame of the one before. Received: another "
-                f"frame, from environment {np.flatnonzero(differs)[0]}"
+                "A stack must continue the stack before it: its second newest frame "
+                "must be the newest frame of that stack. Received: another frame "
+                f"from environment {np.flatnonzero(differs)[0]}"
             )
 
     def start(self, observations: np.ndarray) -> None:
-        """Begins an episode in every environment; truncates those still running."""
+        """Begins an episode in every environment; truncates running episodes."""
         if self.time:
             slots = self.slots(self.time - 1)
             successors = self.frames[:, self.time % self.columns]
@@ -159,7 +161,7 @@ class FrameRing:
         final_observations: np.ndarray,
         restarted: np.ndarray,
     ) -> None:
-        """Stores the results of one step: the next frames, and which episodes ended."""
+        """Stores the results of one step: the new frames, and which episodes ended."""
         slots = self.slots(self.time)
         if any(self.ended[slots].tolist()):
             for env in np.flatnonzero(self.ended[slots]):
@@ -176,10 +178,10 @@ class FrameRing:
         self._write_newest(observations)
 
     def gather(self, transitions: np.ndarray, first: int, last: int) -> np.ndarray:
-        """Returns windows of frames, corrected at the borders of episodes.
+        """Returns windows of frames, corrected at the start and end of episodes.
 
         Args:
-            transitions: Integer array, shape `(n,)`, of transitions in the ring.
+            transitions: Integer array, shape `(n,)`, numbers of stored transitions.
             first: Integer, the first frame of the window. Frame 0 is the newest of
                 the transition's observation, and -1 the one before it.
             last: Integer, the last frame. Frame 1 is the one after the action.
@@ -202,7 +204,7 @@ class FrameRing:
         return windows
 
     def slots(self, time: int) -> slice:
-        """Returns the slots of all environments at this time, a slice."""
+        """Returns the slots of step number `time`, as a slice."""
         first = time % self.steps * self.num_envs
         return slice(first, first + self.num_envs)
 
@@ -303,7 +305,7 @@ class FrameRing:
         time, is_started = int(state["time"]), bool(state["is_started"])
         if time < 0 or (time and not is_started):
             raise ValueError(
-                "`time` must be 0 before the start, and at least 0. "
+                "`time` must be at least 0, and 0 while `is_started` is false. "
                 f"Received: time={time}, is_started={is_started}"
             )
         used = min(time, self.steps) * self.num_envs
@@ -325,4 +327,4 @@ class FrameRing:
         older = np.minimum(ages[:-1] + 1, self.depth - 1)
         is_good = np.array_equal(ages[1:], np.where(ended, 0, older))
         if not is_good or (time <= self.steps and ages[0].any()):
-            raise ValueError("`ages` must count the steps since the last `ended`.")
+            raise ValueError("`ages` must count the steps since the episode began.")

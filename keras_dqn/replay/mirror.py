@@ -1,7 +1,7 @@
 """A second copy of a ring's frames, on an accelerator.
 
-With it a sample holds row numbers instead of frames, and the stacks are gathered on
-the accelerator. Every frame that a stack can contain has a row:
+With this copy, a sample holds row numbers instead of frames, and the stacks are
+gathered on the accelerator. Every frame that a stack can contain has a row:
 
     env * columns + column    a frame of the ring
     zero_row                  zeros, the frames before the start of an episode
@@ -41,7 +41,7 @@ class Mirror:
         self.write_all()
 
     def write_all(self) -> None:
-        """Writes all frames of the ring, as after it was loaded."""
+        """Writes all frames of the ring, for example after it was loaded."""
         ring = self._ring
         self._free_rows = list(range(self._table_rows))[::-1]
         for column in range(min(ring.time + 1, ring.columns) if ring.is_started else 0):
@@ -54,7 +54,7 @@ class Mirror:
         self.copy.write(self._first_rows + column, self._ring.frames[:, column])
 
     def put_final(self, slot: int, frame: np.ndarray) -> None:
-        """Writes the last frame of an episode, whose last transition is in `slot`."""
+        """Writes the last frame of the episode whose last transition is in `slot`."""
         if not self._free_rows:
             rows = max(64, 2 * self._table_rows)
             self._free_rows = list(range(self._table_rows, rows))[::-1]
@@ -65,7 +65,7 @@ class Mirror:
         self.copy.write_final(row, frame)
 
     def drop_final(self, slot: int) -> None:
-        """Frees the row of a last frame whose transition is overwritten."""
+        """Frees the row of the final frame in `slot`, which is overwritten."""
         self._free_rows.append(int(self._final_rows[slot]))
 
     def numbers(self, transitions: np.ndarray, first: int, last: int) -> np.ndarray:
@@ -92,11 +92,15 @@ class Mirror:
 
 
 def rows_of(ring: FrameRing) -> int:
-    """Returns the rows that a copy needs: all frames of the ring, and one of zeros."""
+    """Returns the number of rows of a copy: one per frame, and one of zeros.
+
+    Raises:
+        ValueError: If int32 row numbers do not suffice.
+    """
     rows = ring.num_envs * ring.columns + 1
     if rows > np.iinfo(np.int32).max // 2:
         raise ValueError(
-            "A replay of so many frames cannot be copied to an accelerator: frames "
-            f"are numbered in 32 bits. Received: {rows - 1} frames"
+            "A replay copied to an accelerator must have fewer frames: frames are "
+            f"numbered in 32 bits. Received: {rows - 1} frames"
         )
     return rows

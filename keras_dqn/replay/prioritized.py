@@ -9,8 +9,8 @@ and the resulting bias of the gradient is corrected by the importance-sampling w
 
     w_i = (N P(i))^-beta / max_k (N P(k))^-beta = (min_k p_k^alpha / p_i^alpha)^beta
 
-which is at most 1. `N` and the sum cancel, so only the sum and the minimum of
-`p^alpha` are needed. `PriorityTree` keeps both.
+which is at most 1. `N` and the sum cancel in the weight. So sampling needs the sum of
+all `p^alpha`, and the weights need their minimum. `PriorityTree` keeps both.
 """
 
 from __future__ import annotations
@@ -84,12 +84,13 @@ class PrioritizedReplay(Replay):
 
         Args:
             ids: Integers, any shape: `ids` of a `Sample`.
-            priorities: Floats, same shape, of `Update.priorities`: how much there is
-                to learn, |TD error|. Their sign does not matter.
+            priorities: Floats, same shape: absolute TD errors, such as
+                `Update.priorities`. Their sign is ignored.
 
         Raises:
-            ValueError: If the shapes differ, if a priority is not finite, or if no
-                transition has had one of the ids. Then nothing changes.
+            ValueError: If the shapes differ, if a priority is not finite, or if an
+                id is of no transition that could be sampled so far. The priorities
+                are then unchanged.
         """
         store = self._built_store()
         numbers, given = np.asarray(ids), np.asarray(priorities, np.float64)
@@ -100,14 +101,14 @@ class PrioritizedReplay(Replay):
                 f"priorities.shape={given.shape}"
             )
         numbers, given = numbers.ravel().astype(np.int64, copy=False), given.ravel()
-        raised = np.abs(given) + self.priority_epsilon
+        magnitudes = np.abs(given) + self.priority_epsilon
         first, stop = store.complete()
-        if not self._need_no_checks(numbers, raised, first, stop):
+        if not self._all_stored_and_valid(numbers, magnitudes, first, stop):
             self._check_update(numbers, given, stop)
             is_stored = numbers >= first
-            numbers, raised = numbers[is_stored], raised[is_stored]
-        self.tree.set(numbers % self.capacity, raised**self.alpha)
-        self.max_priority = float(raised.max(initial=self.max_priority))
+            numbers, magnitudes = numbers[is_stored], magnitudes[is_stored]
+        self.tree.set(numbers % self.capacity, magnitudes**self.alpha)
+        self.max_priority = float(magnitudes.max(initial=self.max_priority))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -134,14 +135,14 @@ class PrioritizedReplay(Replay):
 
     def _added(self, time):
         ring = self._store.ring
-        if self.n_steps > 1:  # these cannot be sampled before their return is known
+        if self.n_steps > 1:  # not sampled before its n-step return is known
             self.tree.set(ring.slots(time), self.tree.empty)
         complete = time - self.n_steps + 1
         if complete >= 0:
             self.tree.set(ring.slots(complete), self.max_priority**self.alpha)
 
-    def _need_no_checks(self, ids, priorities, first, stop):
-        """Whether all ids are still stored and all priorities valid: the usual case."""
+    def _all_stored_and_valid(self, ids, priorities, first, stop):
+        """Whether all ids are still stored and all priorities are valid, as usual."""
         if not len(ids):
             return True
         # An id below `first`, read as unsigned, is very large: one test for both ends.
@@ -158,7 +159,7 @@ class PrioritizedReplay(Replay):
         is_good = (ids >= 0) & (ids < stop)
         if not is_good.all():
             raise ValueError(
-                f"`ids` must be from 0 to {stop - 1}, the ids of transitions so far. "
+                f"`ids` must be from 0 to {stop - 1}, as `sample` returned them. "
                 f"Received: {ids[~is_good][0]} among them"
             )
 
@@ -197,7 +198,9 @@ class PrioritizedReplay(Replay):
                 "`max_priority` in the state must be finite, at least 1. "
                 f"Received: max_priority={maximum}"
             )
-        highest = maximum**self.alpha * (1.0 + 1e-9)  # powers may differ in rounding
+        highest = maximum**self.alpha * (
+            1.0 + 1e-9
+        )  # powers may be rounded differently
         if used and not (leaves.min() >= 0.0 and leaves.max() <= highest):
             raise ValueError(
                 "`leaves` in the state must be from 0 to `max_priority ** alpha`."
@@ -209,7 +212,7 @@ class PrioritizedReplay(Replay):
             )
 
     def _is_incomplete(self, state):
-        """Returns, by slot, whether the n-step return is not complete yet."""
+        """Returns, for each slot, whether its n-step return is incomplete."""
         time, steps = int(state["time"]), self._store.ring.steps
         recent = np.arange(max(0, time - self.n_steps + 1), time) % steps
         is_incomplete = np.zeros((min(time, steps), self._store.num_envs), np.bool_)

@@ -1,8 +1,8 @@
 """The tree of prioritized replay: the sum of the leaves and their minimum.
 
-Drawing by priority needs a `SumTree`, and scaling the weights needs the minimum of
-the same leaves. Here the leaves are stored once. Whenever the sum of a block of
-leaves is recomputed, so is its minimum, and a `MinTree` keeps the minima of all
+Sampling by priority needs a `SumTree`, and the importance-sampling weights need the
+minimum of the same leaves. Here the leaves are stored once. Whenever the sum of a block
+of leaves is recomputed, so is its minimum, and a `MinTree` keeps the minima of all
 blocks.
 """
 
@@ -74,7 +74,9 @@ class PriorityTree(SumTree):
         if self.minima is not None:
             self.minima.check_valid()
             if not np.array_equal(self.minima.leaves, _minima_of(self._blocks[0])):
-                raise ValueError("Each minimum must be that of its block of leaves.")
+                raise ValueError(
+                    "A minimum must be that of its block of leaves. It is not."
+                )
 
     def _update_parents(self, height, where, children):
         super()._update_parents(height, where, children)

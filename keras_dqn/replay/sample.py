@@ -12,14 +12,19 @@ class Sample:
     """A minibatch of transitions.
 
     Attributes:
-        batch: Dictionary of arrays; `n` is `(batch_size,)`, or
-            `(batches, batch_size)`. `observations` and `next_observations`,
-            `(*n, *stored_shape)`, of the replay's dtype. They may share memory: do
-            not write to them. With `frames="numbers"` they are int32 row numbers in
-            the attached copy of the frames: `(*n, frame_stack)`, or `n` without
-            stacks. `actions`: int32, shape `n`. `rewards`, `discounts` and
-            `weights`: float32, shape `n`.
-        ids: int64, shape `n`. The argument of `update_priorities`.
+        batch: Dictionary of arrays, where `n` is `(batch_size,)` or
+            `(batches, batch_size)`:
+
+            - `observations`, `next_observations`: the replay's dtype, shape
+              `(*n, *stored_shape)`. They may share memory: do not write to them.
+              With `frames="numbers"`: int32 row numbers in the attached copy of
+              the frames, shape `(*n, frame_stack)`, or `n` without stacks.
+            - `actions`: int32, shape `n`.
+            - `rewards`: float32, shape `n`, n-step returns.
+            - `discounts`: float32, shape `n`, the factor of the next value; 0 where
+              the episode terminated.
+            - `weights`: float32, shape `n`, importance-sampling weights.
+        ids: int64, shape `n`, to be given to `update_priorities`.
     """
 
     batch: dict[str, np.ndarray]

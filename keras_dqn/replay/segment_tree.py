@@ -1,14 +1,15 @@
 """Trees that keep the sum, or the minimum, of many numbers while they change.
 
 Prioritized replay needs two operations on `capacity` numbers, thousands of times a
-second: the minimum, and the leaf for a prefix sum (the first leaf at which the sum
-of all leaves so far exceeds a given number). Each node of a tree holds the sum (or
-the minimum) of its `fanout` children, so both operations read only a few nodes.
+second: the minimum, and the leaf for a prefix sum (the first leaf for which the sum
+of all leaves up to and including it exceeds the prefix sum). Each node of a tree holds
+the sum (or the minimum) of its `fanout` children, so both operations read only a few
+nodes.
 
-NumPy works on blocks, so the trees are wide and flat: with 32 children per node, a
-million leaves need three levels, and a batch of indices is processed level by level
-with vectorized operations. A parent is always recomputed from its children and never
-updated by a difference, so rounding errors do not accumulate.
+The trees are wide and flat, to suit NumPy: with 32 children per node, a million leaves
+need three levels, and vectorized operations process a batch of indices level by level.
+A parent is always recomputed from its children and never updated by a difference, so
+rounding errors do not accumulate.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class SegmentTree:
 
     Args:
         capacity: Integer, at least 1. The number of leaves. It need not be a power
-            of anything.
+            of two.
 
     Attributes:
         levels: List of float64 arrays: the leaves first, the top level last. All but
@@ -136,8 +137,8 @@ class SegmentTree:
             if wrong.size:
                 node = wrong[0]
                 raise ValueError(
-                    f"Node {node} at height {height + 1} must be computed from its "
-                    f"children: {expected[node]}. Received: {upper[node]}"
+                    f"Node {node} at height {height + 1} must be {expected[node]}, "
+                    f"computed from its children. Received: {upper[node]}"
                 )
 
     def _check_values(self, values):
@@ -253,7 +254,8 @@ class SumTree(SegmentTree):
     def _check_prefix_sums(self, prefix_sums, total):
         if total <= 0.0:
             raise ValueError("`find` needs a leaf above 0. All leaves are empty.")
-        # A caller who adds the leaves in another order may be off by rounding.
+        # The caller's total may be rounded differently, if leaves were added up in
+        # another order.
         limit = total * (1.0 + 1e-12)
         if prefix_sums.size and not (
             prefix_sums.min() >= 0.0 and prefix_sums.max() <= limit
@@ -265,12 +267,12 @@ class SumTree(SegmentTree):
             )
 
     def _check_values(self, values):
-        # With this limit the total is finite, whatever the other leaves are.
+        # With this limit the total of all leaves is finite.
         limit = np.finfo(np.float64).max / self.capacity
         if values.size and not (values.min() >= 0.0 and values.max() <= limit):
             outside = ~((values >= 0.0) & (values <= limit))
             raise ValueError(
-                "Leaves must be finite and at least 0. "
+                f"Leaves must be finite, at least 0 and at most {limit:.3g}. "
                 f"Received: {values[outside][0]} among them"
             )
 

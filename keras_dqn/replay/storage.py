@@ -1,4 +1,4 @@
-"""The transitions of a replay: what is stored, and what a sample holds.
+"""Stores the transitions of a replay, and computes the n-step returns of a sample.
 
 A stored transition is one step of one environment: an observation, the action, the
 reward and the next observation. A sampled transition has the n-step return:
@@ -9,7 +9,7 @@ reward and the next observation. A sampled transition has the n-step return:
 so the target is always `R + D * Q(next_observations, ...)`. `m` is `n_steps`, or less
 if the episode ended earlier. If an episode is truncated (by a time limit or by a
 reset), its last state still has a value, so `D` is kept; if it terminated, `D` is 0.
-This is the only place where termination and truncation are told apart.
+The learner sees only `D`, and needs no case for termination or truncation.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class TransitionStore:
         capacity: Integer, a multiple of `num_envs`.
         gamma: Float, the discount per step.
         n_steps: Integer, the number of rewards in an n-step return.
-        num_envs: Integer.
+        num_envs: Integer, the number of environments.
         stored_shape, dtype, frame_stack: See `FrameRing`.
     """
 
@@ -98,7 +98,7 @@ class TransitionStore:
         """See `Replay.add`."""
         ring = self.ring
         if not ring.is_started:
-            raise ValueError("`start` must come before the first `add`.")
+            raise ValueError("Call `start` before the first `add`.")
         self._check_observations("observations", step.observations)
         if step.final_observations is not step.observations:
             self._check_observations("final_observations", step.final_observations)
@@ -182,7 +182,10 @@ class TransitionStore:
         """Returns everything as arrays by name. `frames` is a view, not a copy."""
         used = self.size
         return {
-            **{name: np.array(value) for name, value in self._identity().items()},
+            **{
+                name: np.array(value)
+                for name, value in self._required_arguments().items()
+            },
             **self.ring.state_dict(),
             "actions": self._actions[:used].copy(),
             "rewards": self._rewards[:used].copy(),
@@ -193,7 +196,7 @@ class TransitionStore:
         """See `Replay.state_spec`."""
         slots = (self.capacity,)
         return {
-            **{name: (np.int64, ()) for name in self._identity()},
+            **{name: (np.int64, ()) for name in self._required_arguments()},
             **self.ring.state_spec(),
             "actions": (np.int32, slots),
             "rewards": (np.float32, slots),
@@ -202,7 +205,7 @@ class TransitionStore:
 
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Raises `ValueError` if `state` is not a valid state of this store."""
-        for name, value in self._identity().items():
+        for name, value in self._required_arguments().items():
             checks.check_state_equals(state, name, np.array(value))
         self.ring.check_state(state)
         used = min(int(state["time"]) * self.num_envs, self.capacity)
@@ -222,8 +225,8 @@ class TransitionStore:
         self._rewards[:used] = state["rewards"]
         self._terminated[:used] = state["terminated"]
 
-    def _identity(self):
-        """Returns the arguments that a state and the store must have in common."""
+    def _required_arguments(self):
+        """Returns the arguments that a state must have been saved with, by name."""
         return {
             "capacity": self.capacity,
             "num_envs": self.num_envs,
