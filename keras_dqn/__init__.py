@@ -1,7 +1,7 @@
 """Deep Q-learning for Keras 3, on TensorFlow, JAX and PyTorch.
 
-Public names are loaded on first use (PEP 562), so that `import keras_dqn` is
-quick and `keras_dqn.replay` needs no Keras at all.
+Public names are imported on first use (PEP 562). So `import keras_dqn` is fast, and
+`keras_dqn.replay` works without Keras.
 """
 
 import importlib

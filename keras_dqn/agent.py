@@ -1,4 +1,4 @@
-"""`DQNAgent`: a network, a replay and a learner, with the verbs of Keras."""
+"""`DQNAgent`: a network, a replay and a learner, with Keras's method names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from keras_dqn.monitor import RunInfo
 from keras_dqn.monitor import make_console
 from keras_dqn.monitor.arguments import check_callbacks
 from keras_dqn.monitor.arguments import check_monitors
-from keras_dqn.progress import q_warning
+from keras_dqn.progress import divergence_warning
 from keras_dqn.replay.arguments import as_replay
 from keras_dqn.system import signals
 from keras_dqn.system.versions import versions
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class DQNAgent:
-    """Trains a Keras network to act, by double Q-learning on replayed steps.
+    """Trains a Keras network by deep Q-learning with experience replay.
 
     ```python
     envs = keras_dqn.make_envs("Breakout", num_envs=8, seed=0)
@@ -57,13 +57,12 @@ class DQNAgent:
 
     Args:
         network: Functional or Sequential `keras.Model`, one input, output
-            `(batch, actions)`. It stays the caller's and is trained in place.
-        replay: `PrioritizedReplay` or `UniformReplay`. Default: prioritized,
-            with 2**14 transitions.
+            `(batch, actions)`. It is trained in place.
+        replay: `PrioritizedReplay` or `UniformReplay`. Default: prioritized, with
+            a capacity of 2**14 transitions.
 
     Raises:
-        TypeError: If `network` is not a functional or Sequential model.
-        ValueError: If the network cannot be trained here, see `DQN`.
+        TypeError, ValueError: If `network` cannot be trained, see `DQN`.
     """
 
     def __init__(self, network: keras.Model, replay: Replay | None = None) -> None:
@@ -78,16 +77,16 @@ class DQNAgent:
 
     @property
     def network(self) -> keras.Model:
-        """The online network, its variables up to date."""
+        """The online network, with up-to-date variables."""
         if self._learner is not None:
             self._learner.sync_variables()
         return self._network
 
     @property
     def learner(self) -> Learner:
-        """The `Learner`; it exists once `build` or `fit` was called."""
+        """The `Learner`, which `build` or `fit` creates."""
         if self._learner is None:
-            raise RuntimeError("The learner exists once `build` or `fit` was called.")
+            raise RuntimeError("Call `build` or `fit` before using `learner`.")
         return self._learner
 
     def compile(
@@ -98,16 +97,18 @@ class DQNAgent:
         huber_delta: float = 1.0,
         jit_compile: bool | str = "auto",
     ) -> None:
-        """Says how the network learns.
+        """Configures training. Training that was already done is kept.
 
         Args:
-            optimizer: Keras optimizer. Default: Adam with learning
-                rate 1e-4, epsilon 1e-8 and each variable's gradient clipped to
-                norm 10.
-            double_q: Boolean. Whether the online network picks the next action
-                (double Q-learning) or the target network does.
+            optimizer: Keras optimizer, or its name or configuration. Default: Adam
+                (learning rate 1e-4, epsilon 1e-8, clipnorm 10).
+            double_q: Boolean. Whether the next action in a target is chosen by the
+                online network (double Q-learning) or by the target network.
             huber_delta: Positive float, see `algorithms.dqn.Scalar`.
             jit_compile: `"auto"`, `True` or `False`, see `Learner`.
+
+        Raises:
+            TypeError, ValueError: If an argument cannot be used.
         """
         self._compiled = {
             "optimizer": as_optimizer(optimizer),
@@ -116,21 +117,20 @@ class DQNAgent:
             "jit_compile": jit_compile,
         }
         if self._learner is not None:
-            self._learner.sync_variables()  # what it has learned stays
+            self._learner.sync_variables()  # keeps the trained weights
         self._learner = None
 
     def build(self, envs: VectorEnvs) -> None:
-        """Fits network, replay and learner to the environments.
+        """Allocates the replay and creates the learner for the environments.
 
-        `fit` does it too. A second call with like environments does nothing.
+        `fit` calls it. Further calls with the same shapes change nothing.
 
         Args:
             envs: Vector environments, see `make_envs`.
 
         Raises:
             RuntimeError: If `compile` was not called.
-            ValueError: If the network's input or output does not fit the
-                environments, or the replay's capacity does not.
+            ValueError: If network or replay do not fit the environments.
             MemoryError: If the replay does not fit into memory.
         """
         check_envs(envs, self._training_envs)
@@ -159,34 +159,34 @@ class DQNAgent:
     ) -> Progress | None:
         """Trains for `env_steps` agent steps.
 
-        Each call is a run of its own: schedules begin at step 0. Weights,
-        optimizer and replay go on from where they are. The first Ctrl-C ends
-        the run after the iteration that is under way.
+        Each call is a new run, whose schedules start at step 0. Weights, optimizer
+        state and replay are kept. Ctrl-C ends the run after the current iteration.
 
-        Without `seed`, the first call uses the seed of the settings, and every
-        later one a seed derived from it, which the monitors show: other games,
-        other random actions. A `seed` given twice repeats both.
+        Without `seed`, the first call uses the seed of the settings. Each later call
+        derives a new seed from it, which the monitors show. Calls with the same `seed`
+        use the same random numbers.
 
         Args:
             envs: Vector environments. They are reset.
             env_steps: Integer, agent steps over all environments, rounded down
                 to whole iterations.
-            settings: `Settings` to start from; default: the Breakout preset.
-                What `envs` and `replay` say of themselves is taken from them.
-            state: `run_state.RunState` to go on from, or `None`.
-            monitors: `"auto"` (console: a panel on a terminal, else lines),
-                `None` (silence), or a `monitor.Monitor`, which is closed.
+            settings: `Settings` to start from. Default: the Breakout preset. Those
+                of environments and replay are read from these objects.
+            state: `run_state.RunState` to resume from, or `None`.
+            monitors: `"auto"` (a live panel on a terminal, otherwise text lines),
+                `None` (no output), or a `monitor.Monitor`, which is closed.
             callbacks: Callables `callback(agent, progress)`, called after every
                 iteration. The run ends when one returns true.
-            **changes: Fields of `Settings` that concern the loop: `batch_size`,
+            **changes: Fields of `Settings` for the training loop: `batch_size`,
                 `epsilon_endpoints`, `target_sync_env_steps`, `seed`, ...
 
         Returns:
             The last `Progress` record, or `None` if there was no iteration.
 
         Raises:
-            SettingsError: If a setting is unknown, out of range, or belongs to
-                the environments, the replay or the optimizer.
+            SettingsError: If a setting is unknown, out of range, or not for `fit`.
+            RuntimeError, ValueError, MemoryError: See `build`.
+            FloatingPointError: If a loss, gradient or Q-value is NaN or infinite.
         """
         check_envs(envs, self._training_envs)
         checks.instance("settings", settings, Settings, "keras_dqn.Settings(...)")
@@ -195,12 +195,12 @@ class DQNAgent:
         checks.instance("state", state, run_state.RunState, "None")
         if env_steps is not None:
             changes["env_steps"] = env_steps
-        settings = presets.of_fit(envs, self.replay, settings, changes)
+        settings = presets.for_fit(envs, self.replay, settings, changes)
         training.check_learning_starts(
             settings, self.replay.size, 0 if state is None else state.iteration
         )
         self.build(envs)
-        self._place_frames(settings.replay_device)
+        self._attach_frames(settings.replay_device)
         if not isinstance(monitors, Monitor):
             interval = settings.log_interval_iterations
             monitors = make_console(
@@ -208,13 +208,13 @@ class DQNAgent:
             )
         if state is None:
             if "seed" not in changes:
-                seed = run_state.seed_of_fit(settings.seed, self._fits)
+                seed = run_state.fit_seed(settings.seed, self._fits)
                 settings = settings.replace(seed=seed)
             state = run_state.RunState.from_seed(settings.seed)
         self._fits += 1
         with monitors, signals.handled() as requests:
             monitors.start(self.run_info(envs, settings))
-            return self._consume(envs, settings, state, monitors, callbacks, requests)
+            return self._run_loop(envs, settings, state, monitors, callbacks, requests)
 
     def evaluate(
         self,
@@ -227,35 +227,36 @@ class DQNAgent:
         stop: Callable[[], bool] | None = None,
         **options: Any,
     ) -> evaluation.Evaluation | None:
-        """Plays whole games for raw scores; changes nothing in the training.
+        """Plays whole games and returns their raw scores. Training is not affected.
 
         Args:
             env: Id or constructor of an environment, see `make_envs`, or vector
-                environments of the caller's. Default: what `fit` was given last.
+                environments. Default: new environments like those of the last
+                `build` or `fit`.
             episodes: Integer, at least 1.
-            epsilon: Float from 0 to 1, probability of a random action. At 0 a
-                game without chance of its own is played the same way each time.
-            seed: Integer, or tuple of integers, of the games and the random
-                actions.
-            num_envs: Integer, games side by side. Default: `episodes`, at most 8.
-            stop: Callable without arguments, asked before every step, or `None`.
-                Once it returns true the games are broken off.
-            **options: Of `make_envs`. Without `env`, the default is what `fit`
-                was given. Atari is played with `life_loss="ignore"`.
+            epsilon: Float from 0 to 1, probability of a random action.
+            seed: Integer, or tuple of integers, for games and random actions.
+            num_envs: Integer, environments stepped together. Default: `episodes`,
+                at most 8.
+            stop: Callable without arguments, called before every step, or `None`.
+                The evaluation is aborted when it returns true.
+            **options: Options of `make_envs`. Default: those of `env`. Atari games
+                are played with `life_loss="ignore"`.
 
         Returns:
-            `evaluation.Evaluation`: scores, lengths, mean, interval; `None` if
-            the games were broken off.
+            `evaluation.Evaluation`, or `None` if it was aborted.
 
         Raises:
-            RuntimeError: If the agent was never built and `env` is no guide.
-            ValueError: If the environment does not fit the network.
+            RuntimeError: If `env` is not given and the agent was never built.
+            ValueError: If an argument is out of range, or does not fit the network.
         """
         if isinstance(env, VectorEnvs):
             return self._evaluate(env, episodes, epsilon, seed, stop)
         if env is None:
             if self._envs is None:
-                raise RuntimeError("`env` must be given before the first `fit`.")
+                raise RuntimeError(
+                    "`env` must be given before the first `build` or `fit`."
+                )
             env = self._envs
         if num_envs is None:
             num_envs = min(checks.integer("episodes", episodes, minimum=1), 8)
@@ -263,7 +264,7 @@ class DQNAgent:
             return self._evaluate(envs, episodes, epsilon, seed, stop)
 
     def run_info(self, envs: VectorEnvs, settings: Settings) -> RunInfo:
-        """Returns the `RunInfo` that monitors are started with."""
+        """Returns the `RunInfo` for `Monitor.start`."""
         backend = keras.config.backend()
         return RunInfo(
             env_id=envs.env_id,
@@ -283,42 +284,42 @@ class DQNAgent:
             seed=settings.seed,
         )
 
-    def _consume(self, envs, settings, state, monitors, callbacks, requests):
-        """Runs the loop and shows every record round. Returns the last one."""
-        if requests.stop:  # before anything began
+    def _run_loop(self, envs, settings, state, monitors, callbacks, requests):
+        """Runs the loop with monitors and callbacks. Returns the last record."""
+        if requests.stop:
             return None
         if state.iteration == 0:
             self._learner.sync_target()
         progress = warning = None
         records = training.run(self._learner, self.replay, envs, settings, state)
-        is_whole = True
+        is_consistent = True
         self._training_envs = envs
         try:
             for progress in records:
                 monitors.write(progress)
-                if warning is None:  # it is said once
-                    warning = q_warning(progress, settings.gamma)
+                if warning is None:  # shown only once
+                    warning = divergence_warning(progress, settings.gamma)
                     if warning is not None:
                         monitors.message(warning)
-                # A list: every callback hears of every iteration.
+                # A list, not a generator: every callback is called.
                 wants_stop = [callback(self, progress) for callback in callbacks]
                 if requests.stop or any(wants_stop):
                     break
-        except KeyboardInterrupt:  # amid an update, perhaps: JAX has no state then
-            is_whole = False
+        except KeyboardInterrupt:  # in an update, JAX may have deleted the old state
+            is_consistent = False
             raise
         finally:
             records.close()
             self._training_envs = None
-            if is_whole:
+            if is_consistent:
                 self._learner.sync_variables()
         if not requests.stop:
             self._learner.finalize()
         return progress
 
-    def _place_frames(self, replay_device):
-        """Lets minibatches hold frames, or name those of a copy on the device."""
-        # Another agent may have used the replay since: look at both ends.
+    def _attach_frames(self, replay_device):
+        """Makes minibatches hold frames, or indices of frames on the device."""
+        # Another agent may have used the replay since the last call.
         frames = self.replay.attached_frames
         if replay_device == "host":
             if frames is not None:
@@ -343,8 +344,7 @@ class DQNAgent:
         options = dict(self._compiled)
         optimizer = options.pop("optimizer")
         jit_compile = options.pop("jit_compile")
-        # Stacks of frames come with the frames in front and are turned on the
-        # device: turning them on the host costs many times the gather.
+        # Stacks are transposed to channels-last on the device: it is slow on the host.
         model = DQN(self._network, stack_first=envs.frame_stack > 0, **options)
         model.compile(optimizer=optimizer)
         self._learner = Learner(model, jit_compile=jit_compile)

@@ -1,4 +1,4 @@
-"""Checks of arguments. Every message names the argument, the rule and the value.
+"""Checks of arguments. Each error names the argument, the rule and the value.
 
 Each function returns the value in its plain Python type, or raises `ArgumentError`,
 which is a `ValueError`.
@@ -18,11 +18,11 @@ LARGEST_COUNT = 2**63 - 1  # what an int64 counter holds
 
 
 class ArgumentError(ValueError):
-    """A value that an argument does not take.
+    """An argument has a wrong value.
 
     Args:
-        name: String, the argument.
-        rule: String, what it takes: the words after "must be".
+        name: String, the argument's name.
+        rule: String, what the argument must be. It follows "must be" in the message.
         value: The value received.
         hint: String, a sentence after the rule, or `""`.
     """
@@ -34,20 +34,20 @@ class ArgumentError(ValueError):
 
 
 def wrong_kind(name: str, rule: str, value: object, instead: str) -> TypeError:
-    """Returns the error for an object of the wrong kind, with what to write instead.
+    """Returns a `TypeError` for a value of the wrong type, with one to use instead.
 
     Args:
-        name: The argument.
-        rule: What it takes: the words after "must be".
-        value: The object received.
-        instead: Python expression that the argument could be given.
+        name: The argument's name.
+        rule: What the argument must be. It follows "must be" in the message.
+        value: The value received.
+        instead: Python expression to write instead.
     """
     received = f"Received: {name}={shown(value)}"
     return TypeError(f"`{name}` must be {rule}. Write {name}={instead}. {received}")
 
 
 def instance(name: str, value: object, kind: type, instead: str) -> None:
-    """Raises a `TypeError` unless `value` is `None` or of the class `kind`."""
+    """Raises `TypeError` unless `value` is `None` or an instance of `kind`."""
     if value is not None and not isinstance(value, kind):
         raise wrong_kind(name, f"a `{kind.__name__}` or None", value, instead)
 
@@ -77,9 +77,9 @@ def number(
     Args:
         name: The argument's name, for the message.
         value: Any object.
-        minimum: Smallest value that is taken.
-        maximum: Largest value that is taken.
-        above: Value that must be exceeded.
+        minimum: Smallest valid value.
+        maximum: Largest valid value.
+        above: Value that `value` must exceed.
     """
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         try:
@@ -104,18 +104,18 @@ def probability(name: str, value: object) -> float:
 
 
 def boolean(name: str, value: object) -> bool:
-    """Returns `value` as a `bool`; 0, 1 and strings are refused."""
+    """Returns `value` as a `bool`. Numbers and strings are refused."""
     if not isinstance(value, bool | np.bool_):
         raise ArgumentError(name, "true or false", value)
     return bool(value)
 
 
 def name(argument: str, value: object) -> str:
-    """Returns `value` if it is a printable string without spaces around it."""
+    """Returns `value` if it is a printable string without outer whitespace."""
     if isinstance(value, str) and value and value.isprintable():
         if value == value.strip():
             return str(value)
-    rule = "a name: printable, not empty, no spaces around it"
+    rule = "a printable, non-empty string without spaces around it"
     raise ArgumentError(argument, rule, value)
 
 
@@ -134,12 +134,12 @@ def choice(
 def did_you_mean(
     name: object, known: collections.abc.Iterable[str], count: int = 1
 ) -> str:
-    """Returns `" Did you mean `x`?"`, with what `name` begins or resembles, or `""`.
+    """Returns `" Did you mean `x`?"`, or `""` if no known name is similar.
 
     Args:
-        name: What was given.
-        known: The names that exist.
-        count: Most names that are suggested.
+        name: The unknown name.
+        known: The known names.
+        count: Largest number of suggestions.
     """
     if not isinstance(name, str):
         return ""
@@ -152,7 +152,7 @@ def did_you_mean(
 
 
 def shown(value: object) -> str:
-    """Returns a short form of anything in one line, even of what has no repr."""
+    """Returns the repr of `value` in one line of at most 80 characters."""
     try:
         text = " ".join(repr(value).split())
     except (ValueError, RecursionError):  # integers of many digits, deep nesting

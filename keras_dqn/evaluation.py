@@ -23,10 +23,10 @@ class Evaluation:
     """The result of an evaluation.
 
     Attributes:
-        scores: Float64 array, `(episodes,)`: sum of the raw rewards of each.
+        scores: Float64 array, `(episodes,)`: the sum of raw rewards of each episode.
         lengths: Int64 array, `(episodes,)`, in agent steps.
         epsilon: Probability of a random action.
-        env_id: String, what was played.
+        env_id: String, the environment.
     """
 
     scores: np.ndarray
@@ -41,12 +41,12 @@ class Evaluation:
 
     @property
     def std(self) -> float:
-        """Standard deviation of the scores between games (n - 1); 0 for one."""
+        """Sample standard deviation of the scores (n - 1); 0 for one episode."""
         return float(self.scores.std(ddof=1)) if len(self.scores) > 1 else 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the mean score, by the normal approximation."""
+        """95 % confidence interval of the mean score, by the normal approximation."""
         half = 1.96 * self.std / math.sqrt(len(self.scores))
         return self.mean - half, self.mean + half
 
@@ -74,22 +74,21 @@ def evaluate(
 ) -> Evaluation | None:
     """Plays whole games and returns their scores.
 
-    Every environment plays its share of the games to their end. Counting the games
-    that end first would favor short ones.
+    Every environment plays the same number of games, plus or minus one. Taking the
+    games that end first would favor short ones.
 
     Args:
-        q_values: Callable from `(n, *observation)` to `(n, actions)` NumPy.
-        envs: Vector environments of the caller's, reset here.
+        q_values: Function from observations `(num_envs, *observation)` to Q-values
+            `(num_envs, actions)`, both NumPy arrays.
+        envs: Vector environments. They are reset, and not closed.
         episodes: Integer, at least 1.
         epsilon: Float from 0 to 1, probability of a random action.
-        seed: Integer, or tuple of integers. Fixes the environments and the
-            random actions.
-        stop: Callable without arguments, asked before every step, or `None`.
-            Once it returns true the games are broken off.
+        seed: Integer, or tuple of integers, for the games and the random actions.
+        stop: Callable without arguments, called before every step, or `None`. The
+            evaluation is aborted when it returns true.
 
     Returns:
-        `Evaluation`, the games in the order environment by environment; `None`
-        if they were broken off.
+        `Evaluation`, its games ordered by environment. `None` if it was aborted.
 
     Raises:
         ValueError: If `episodes`, `epsilon` or `seed` is out of range.

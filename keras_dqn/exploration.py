@@ -13,11 +13,10 @@ def epsilon_greedy(
     """Returns one action for each environment.
 
     Independently in each environment, with probability `epsilon` the action is drawn
-    uniformly from *all* actions, the greedy one included; else it is the greedy one.
-    So `P(greedy) = 1 - epsilon + epsilon / actions`.
+    uniformly from *all* actions, including the greedy one. Otherwise it is the greedy
+    one. So `P(greedy) = 1 - epsilon + epsilon / actions`.
 
-    A call always draws `2 * n` numbers, so the random numbers of a run do not depend
-    on its epsilon or its network.
+    A call always draws `2 * n` random numbers, whatever the Q-values and `epsilon`.
 
     Args:
         q_values: Array of finite numbers, shape `(n, actions)`.
@@ -31,8 +30,8 @@ def epsilon_greedy(
     Raises:
         ValueError: If `q_values` has another shape, or `epsilon` is not from 0
             to 1.
-        FloatingPointError: If a Q-value is not finite; `argmax` would silently
-            choose the first NaN.
+        FloatingPointError: If a Q-value is not finite. `argmax` would choose the
+            first NaN without an error.
         TypeError: If `rng` is not a `numpy.random.Generator`.
 
     Reference:
@@ -46,11 +45,11 @@ def epsilon_greedy(
             f"`rng` must be a `numpy.random.Generator`. Received: rng={rng!r}"
         )
     count, num_actions = q_values.shape
-    # `rng.integers` may reject and draw again; floats always cost one draw each.
-    coins, fractions = rng.random((2, count))
-    random_actions = (fractions * num_actions).astype(np.int64)
+    # Not `rng.integers`: it may reject a number and draw another one.
+    explore_draws, action_draws = rng.random((2, count))
+    random_actions = (action_draws * num_actions).astype(np.int64)
     greedy_actions = np.argmax(q_values, axis=1)
-    return np.where(coins < epsilon, random_actions, greedy_actions)
+    return np.where(explore_draws < epsilon, random_actions, greedy_actions)
 
 
 def _checked_q_values(q_values):
@@ -60,7 +59,7 @@ def _checked_q_values(q_values):
             "`q_values` must have shape `(n, actions)` with at least one action. "
             f"Received: q_values.shape={q_values.shape}"
         )
-    if q_values.dtype.kind not in "fiu":  # bfloat16, which NumPy does not know
+    if q_values.dtype.kind not in "fiu":  # bfloat16 of `ml_dtypes`
         q_values = q_values.astype(np.float32)
     if not np.isfinite(q_values).all():
         rows = np.flatnonzero(~np.isfinite(q_values).all(axis=1)).tolist()

@@ -1,7 +1,7 @@
-"""Presets: settings that go together.
+"""Presets: complete `Settings` for a task.
 
-A preset is a function: `breakout(env_steps=1_000_000, seed=3)` is the preset with
-two changes. The schedules are made for the length of the run, unless they are given.
+A preset is a function: `breakout(env_steps=1_000_000, seed=3)` returns the preset with
+two fields changed. Schedules that are not given are scaled to the length of the run.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def breakout(**changes: Any) -> Settings:
     """Returns the settings of the reference implementation, for Atari Breakout.
 
-    They are the defaults of `Settings`. Only the schedules depend on `env_steps`: at
-    40,000,000 they are those of the reference implementation.
+    They are the defaults of `Settings`. Only the schedules depend on `env_steps`. With
+    40,000,000 agent steps they equal those of the reference implementation.
 
     Args:
         **changes: Fields of `Settings` to change.
@@ -35,8 +35,8 @@ def breakout(**changes: Any) -> Settings:
         `Settings`.
 
     Raises:
-        SettingsError: If a change is unknown or out of range, or if the changes
-            do not fit together.
+        SettingsError: If a field is unknown or out of range, or if the settings
+            contradict each other.
     """
     env_steps = _env_steps(changes, FIELDS["env_steps"].default)
     (_, first), (early, second), (_, third) = FIELDS["epsilon_endpoints"].default
@@ -46,11 +46,11 @@ def breakout(**changes: Any) -> Settings:
 
 
 def atari(**changes: Any) -> Settings:
-    """Returns settings for a run of hours on any Atari game.
+    """Returns settings for any Atari game, for runs of hours.
 
-    Network, loss, optimizer and replay ratio are those of `breakout`. The rules of the
-    game are those of published work, and the target network is updated ten times as
-    often. The learning curve in the README was made with 500,000 agent steps of it.
+    Network, loss, optimizer and replay ratio are those of `breakout`. As in published
+    work, rewards are clipped and a lost life ends the episode only for the targets.
+    The target network is updated ten times as often as in `breakout`.
 
     Args:
         **changes: Fields of `Settings` to change, see `breakout`.
@@ -88,11 +88,11 @@ def atari(**changes: Any) -> Settings:
 
 
 def cartpole(**changes: Any) -> Settings:
-    """Returns settings for CartPole-v1: a first check, minutes on a CPU.
+    """Returns settings for CartPole-v1, which takes minutes on a CPU.
 
-    An agent that has learned to balance the pole often forgets it again, as its replay
-    fills with long balanced episodes. So the run is evaluated every 5,120 agent steps,
-    and ends once 100 episodes have a mean score of 485; 475 counts as solved.
+    An agent that balances the pole often unlearns it when its replay is full of long
+    balanced episodes. So every 5,120 agent steps, 100 episodes are evaluated, and the
+    run ends when their mean score is at least 485. A mean of 475 counts as solved.
 
     Args:
         **changes: Fields of `Settings` to change, see `breakout`.
@@ -137,12 +137,12 @@ def cartpole(**changes: Any) -> Settings:
 
 
 def _env_steps(changes, default):
-    """Returns the length of the run, of which schedules are made."""
+    """Returns the length of the run in agent steps, checked."""
     return checked("env_steps", changes.get("env_steps", default))
 
 
 def _settings(env_steps, changes, **values):
-    """Returns `Settings` of a preset's values, with beta rising over the whole run."""
+    """Returns the `Settings` of a preset. Beta rises over the whole run."""
     (_, first), (_, last) = FIELDS["beta_endpoints"].default
     beta = ((0, first), (env_steps, last))
     values = {"env_steps": env_steps, "beta_endpoints": beta, **values}
@@ -158,7 +158,7 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Callable[..., Settings]:
-    """Returns the preset `name`, a function of changes.
+    """Returns the preset with this name, a function like `breakout`.
 
     Raises:
         SettingsError: If there is no such preset.
@@ -182,18 +182,18 @@ _ATARI_FIELDS = (
 
 
 def env_options(settings: Settings) -> dict[str, Any]:
-    """Returns the options of `make_envs` that the settings choose for an Atari game.
+    """Returns the Atari options for `make_envs` from the settings.
 
     Args:
         settings: `Settings`.
 
     Returns:
-        Dictionary, empty if `settings.env_id` is no Atari game.
+        Dictionary, empty if `settings.env_id` is not an Atari game.
 
     Raises:
-        SettingsError: If one of the options was changed for another environment.
+        SettingsError: If an Atari option is changed for any other environment.
     """
-    from keras_dqn.envs import is_atari  # here: it imports Gymnasium and ALE
+    from keras_dqn.envs import is_atari  # slow to import
 
     options = {name: getattr(settings, name) for name in _ATARI_FIELDS}
     if is_atari(settings.env_id):
@@ -208,7 +208,7 @@ def env_options(settings: Settings) -> dict[str, Any]:
     return {}
 
 
-# Fields of `Settings` that `fit` takes; the others belong to an object.
+# Fields of `Settings` that can be changed in `fit`.
 _FIT_FIELDS = (
     "vector_steps_per_iteration",
     "batch_size",
@@ -228,28 +228,29 @@ _FIT_FIELDS = (
 )
 
 
-def of_fit(
+def for_fit(
     envs: VectorEnvs,
     replay: Replay,
     settings: Settings | None,
     changes: Mapping[str, Any],
 ) -> Settings:
-    """Returns the settings of a `fit`: what the parts say of themselves is theirs.
+    """Returns the settings for `fit`, completed from environments and replay.
 
     Args:
         envs: Vector environments.
         replay: `PrioritizedReplay` or `UniformReplay`.
         settings: `Settings` to start from, or `None`: the Breakout preset.
-        changes: Dictionary, the fields of `Settings` that `fit` was given.
+        changes: Dictionary, the fields of `Settings` passed to `fit`.
 
     Raises:
-        SettingsError: If a change is unknown, out of range, or belongs to a part.
+        SettingsError: If a field is unknown, out of range, or cannot be changed in
+            `fit`.
     """
     for name in changes:
         if name in FIELDS and name not in _FIT_FIELDS and name != "env_steps":
             raise SettingsError(
                 f"`{name}` is set on the environments, the replay, the network or the "
-                "optimizer, or in `evaluate`, not in `fit`. "
+                "optimizer, or passed to `evaluate`; `fit` does not take it. "
                 f"Received: {name}={changes[name]!r}",
                 name,
             )

@@ -19,18 +19,18 @@ class Progress:
     Attributes:
         iteration: Number of this iteration, from 0.
         env_steps: Agent steps, summed over all environments, taken *before*
-            this iteration. The argument of the schedules, and the step under
-            which figures are logged.
-        env_steps_done: Agent steps taken when the iteration was over.
+            this iteration. Schedules are evaluated at it, and values are logged
+            under it.
+        env_steps_done: Agent steps taken *after* this iteration.
         total_env_steps: Agent steps at which the run ends.
         updates: Gradient steps taken since the start of the run.
         is_training: Whether this iteration took gradient steps.
         epsilon: Probability of a random action in this iteration.
         beta: Exponent of the importance-sampling weights.
-        loss: Mean loss over the iteration's gradient steps; `None` without any, as
-            are `q_mean`, `q_std` and `td_error`.
+        loss: Mean loss over the iteration's gradient steps. Without gradient steps,
+            it is `None`, as are `q_mean`, `q_std` and `td_error`.
         q_mean: Mean of Q(s, a) over all sampled transitions.
-        q_std: Population standard deviation of the same.
+        q_std: Population standard deviation of Q(s, a).
         td_error: Mean of |TD error| over all sampled transitions.
         episodes: The `Episode` records that ended in this iteration.
         episode_count: Episodes finished since the start of the run.
@@ -42,13 +42,13 @@ class Progress:
         best_frame: Newest frame before the action that ended the best episode,
             or `None`.
         replay_size: Transitions stored.
-        replay_capacity: Transitions that fit.
-        replay_nbytes: Bytes that the replay holds now.
+        replay_capacity: Largest number of transitions.
+        replay_nbytes: Bytes that the replay uses now.
         seconds: Wall time of this iteration's sampling and training, measured
-            with a monotonic clock. Time spent by consumers is not in it.
-        histogram_q: Q(s, a) of the iteration's last minibatch, shape `(batch,)`
-            float32, at the interval of histograms, else `None`.
-        histogram_targets: The targets of the same minibatch.
+            with a monotonic clock. Monitors, callbacks and saves do not count.
+        histogram_q: Q(s, a) of the iteration's last minibatch, float32 `(batch,)`,
+            every `histogram_interval_iterations`; otherwise `None`.
+        histogram_targets: The targets of the same minibatch, float32 `(batch,)`.
         q_abs_max: Largest |Q(s, a)| over all sampled transitions.
         reward_abs_max: Largest |training reward| since the start of the run.
     """
@@ -87,24 +87,24 @@ class Progress:
 
 
 def decimals(score: float) -> int:
-    """Returns how many decimals to show of a score: two, and more below 1."""
+    """Returns how many decimals of a score to show: two, or more if it is below 1."""
     if score == 0.0 or abs(score) >= 1.0:
         return 2
     return min(12, 2 - math.floor(math.log10(abs(score))))
 
 
-def q_warning(progress: Progress, gamma: float) -> str | None:
-    """Returns a warning if Q-values are far larger than any return can be.
+def divergence_warning(progress: Progress, gamma: float) -> str | None:
+    """Returns a warning if Q-values are far larger than any possible return.
 
-    If no reward is larger than `r_max`, no return is larger than `r_max / (1 - gamma)`.
-    Q-values of ten times that are no estimation error: they are diverging.
+    With |reward| <= `r_max`, no |return| exceeds `r_max / (1 - gamma)`. A |Q| above
+    ten times that bound is a sign of divergence.
 
     Args:
         progress: `Progress`.
-        gamma: Float from 0 to 1, the discount. At 1 there is no bound.
+        gamma: Float from 0 to 1, the discount. At 1 there is no bound and no warning.
 
     Returns:
-        String, or `None` if there is nothing to warn of.
+        String, or `None` if the Q-values are within the bound.
     """
     largest, rewards = progress.q_abs_max, progress.reward_abs_max
     if rewards == 0.0 or largest * (1.0 - gamma) <= 10.0 * rewards:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 EPISODE_WINDOW = 100  # episodes in the running means
 _RNGS = ("exploration_rng", "replay_rng")
-_STREAMS = 3  # the third is not used any more; the games' seeds come after it
+_STREAMS = 3  # the third is unused, but `envs_seed` depends on the number
 
 
 class EpisodeStatistics:
-    """Counts finished episodes, averages the last 100, remembers the best."""
+    """The number of finished episodes, the last 100 of them, and the best one."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -34,7 +34,7 @@ class EpisodeStatistics:
         self.best_frame: np.ndarray | None = None
 
     def add(self, episode: Episode) -> None:
-        """Takes one `Episode`. The best is only replaced by a better one."""
+        """Adds an `Episode`. It becomes the best one if its score is higher."""
         self.count += 1
         self.scores.append(episode.score)
         self.lengths.append(episode.length)
@@ -43,7 +43,7 @@ class EpisodeStatistics:
             self.best_frame = episode.final_frame
 
     def mean(self, values: Sequence[float]) -> float | None:
-        """Returns the mean of `scores` or `lengths`, `None` without any."""
+        """Returns the mean of `scores` or `lengths`, or `None` if there are none."""
         return float(np.mean(values)) if values else None
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -74,14 +74,15 @@ class EpisodeStatistics:
         """Loads what `state_dict` returned.
 
         Raises:
-            ValueError: If something is missing or impossible. Nothing is changed.
+            ValueError: If an entry is missing, or `scores` and `lengths` differ in
+                length. Nothing is changed then.
         """
         optional = {"best_score", "best_frame"}
         missing = self.state_spec().keys() - state.keys() - optional
         if missing or state["scores"].shape != state["lengths"].shape:
             raise ValueError(
-                "The episodes' state must have as many `scores` as `lengths`, and all "
-                f"entries. Received: missing {sorted(missing)}"
+                "The saved episode statistics must have all entries, and as many "
+                f"`scores` as `lengths`. Missing entries: {sorted(missing)}"
             )
         self.count = int(state["count"])
         self.scores = collections.deque(state["scores"].tolist(), EPISODE_WINDOW)
@@ -93,10 +94,10 @@ class EpisodeStatistics:
 
 @dataclasses.dataclass
 class RunState:
-    """The state of the loop between iterations, besides learner and replay.
+    """The state of the training loop between iterations, besides learner and replay.
 
-    That is counters, episode statistics and random generators. Random actions and
-    minibatches have a generator each, both from the run's seed.
+    It holds counters, episode statistics and random generators. Random actions and
+    minibatches each have their own generator, seeded from the run's seed.
 
     Attributes:
         iteration: Integer, the next iteration's number.
@@ -118,31 +119,31 @@ class RunState:
 
     @classmethod
     def from_seed(cls, seed: int) -> RunState:
-        """Returns the state of a run that has not begun."""
-        exploring, replaying, _ = np.random.SeedSequence(seed).spawn(_STREAMS)
+        """Returns the state at the start of a run."""
+        exploration, replay, _ = np.random.SeedSequence(seed).spawn(_STREAMS)
         return cls(
             0,
             0,
             EpisodeStatistics(),
-            np.random.default_rng(exploring),
-            np.random.default_rng(replaying),
+            np.random.default_rng(exploration),
+            np.random.default_rng(replay),
             seed,
         )
 
-    def note(self, episodes: Iterable[Episode], reward_abs_max: float) -> None:
-        """Takes the episodes and the largest |reward| of an iteration."""
+    def record(self, episodes: Iterable[Episode], reward_abs_max: float) -> None:
+        """Adds the episodes and the largest |reward| of an iteration."""
         for episode in episodes:
             self.statistics.add(episode)
         self.reward_abs_max = max(self.reward_abs_max, reward_abs_max)
 
     def envs_seed(self) -> int:
-        """Returns the seed for games that begin before the next iteration."""
+        """Returns the seed for games that are started before the next iteration."""
         key = (_STREAMS, self.iteration)
         stream = np.random.SeedSequence(self.seed, spawn_key=key)
         return int(stream.generate_state(1)[0] >> 1)
 
     def to_meta(self) -> dict[str, Any]:
-        """Returns counters and generators as values that JSON can hold."""
+        """Returns counters and generator states as JSON values."""
         return {
             "iteration": self.iteration,
             "updates": self.updates,
@@ -155,7 +156,7 @@ class RunState:
         """Loads what `to_meta` returned.
 
         Raises:
-            ValueError: If a counter or a generator is missing or impossible.
+            ValueError: If a counter or a generator state is missing or invalid.
         """
         counters = {
             name: checks.integer(name, meta.get(name), 0, checks.LARGEST_COUNT)
@@ -168,19 +169,21 @@ class RunState:
             try:
                 getattr(self, name).bit_generator.state = meta[name]
             except (KeyError, TypeError, OverflowError, ValueError) as error:
-                raise ValueError(f"`{name}` is no generator's state: {error}") from None
+                raise ValueError(
+                    f"`{name}` must be the state of a NumPy generator: {error}"
+                ) from None
         self.iteration, self.updates, self.seed = counters.values()
         self.reward_abs_max = reward_abs_max
 
 
-def seed_of_fit(seed: int, number: int) -> int:
-    """Returns the seed for an agent's `fit`, numbered from 0.
+def fit_seed(seed: int, number: int) -> int:
+    """Returns the seed for the call of `fit` with this number, counted from 0.
 
-    The first one is `seed` itself. Each later one is derived from it and the
-    number: 0 to 2**31 - 1, like `Settings.seed`.
+    For number 0 it is `seed` itself. For later calls it is derived from `seed` and
+    `number`, from 0 to 2**31 - 1 like `Settings.seed`.
     """
     if number == 0:
         return seed
-    key = (_STREAMS + 1, number)  # `envs_seed` uses those of `_STREAMS`
+    key = (_STREAMS + 1, number)  # `envs_seed` uses the key `_STREAMS`
     stream = np.random.SeedSequence(seed, spawn_key=key)
     return int(stream.generate_state(1)[0] >> 1)

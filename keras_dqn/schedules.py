@@ -1,7 +1,7 @@
 """Schedules: how epsilon and beta change during a run.
 
-A schedule is a function of the agent steps taken since the run began, so a resumed
-run reads the same values as one that was never stopped.
+A schedule is a function of the agent steps taken since the run began. So a resumed
+run has the same values as one that never stopped.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from keras_dqn import checks
 class PiecewiseSchedule:
     """Linear interpolation between endpoints, and a constant outside of them.
 
-    Each segment is half-open, `[x1, x2)`: before the first endpoint, and from the
-    last one on, the value is `outside_value`. Without endpoints it is always that.
+    Each segment is half-open, `[x1, x2)`. Before the first endpoint, and from the
+    last one on, the value is `outside_value`. Without endpoints it is constant.
 
     Args:
         endpoints: Sequence of `(x, y)` pairs of finite numbers, `x` strictly
-            increasing. No pairs, or at least two. In this package `x` is in agent
+            increasing. Empty, or at least two pairs. In this package `x` is in agent
             steps, summed over all environments.
         outside_value: Finite float, the value outside every segment.
 
     Raises:
         ValueError: If `x` does not strictly increase, if there is exactly one
-            endpoint (without a segment its `y` would be ignored), or if anything
-            is not a finite number.
+            endpoint, or if a value is not a finite number.
 
     Example:
 
@@ -46,7 +45,7 @@ class PiecewiseSchedule:
         outside_value = checks.number("outside_value", self.outside_value)
         try:
             points = tuple(
-                (_plain(x), checks.number("y", y)) for x, y in self.endpoints
+                (_checked_x(x), checks.number("y", y)) for x, y in self.endpoints
             )
         except (TypeError, ValueError):
             rule = "a sequence of (x, y) pairs of finite numbers"
@@ -67,21 +66,21 @@ class PiecewiseSchedule:
         for (x1, y1), (x2, y2) in itertools.pairwise(self.endpoints):
             if x1 <= x < x2:
                 value = y1 + (y2 - y1) * float((x - x1) / (x2 - x1))
-                # Rounding must not carry a probability past its endpoints.
+                # Rounding could exceed the endpoints.
                 return min(max(value, min(y1, y2)), max(y1, y2))
         return self.outside_value
 
 
 def checked_endpoints(name: str, value: Any) -> tuple[tuple[int, float], ...]:
-    """Returns the points of a schedule of probabilities, as tuples.
+    """Returns the endpoints of a schedule of probabilities, as tuples.
 
     Args:
         name: The argument's name, for the message.
         value: List of pairs `(agent steps, probability)`. Agent steps are integers
-            that strictly increase from 0. No pairs, or at least two.
+            that strictly increase from 0. Empty, or at least two pairs.
 
     Raises:
-        ArgumentError: If it is anything else.
+        ArgumentError: If `value` is anything else.
     """
     points: tuple[tuple[int, float], ...] = ()
     is_schedule = isinstance(value, list | tuple) and len(value) != 1
@@ -93,7 +92,7 @@ def checked_endpoints(name: str, value: Any) -> tuple[tuple[int, float], ...]:
             )
             for x, y in (value if is_schedule else ())
         )
-    except (TypeError, ValueError):  # no pair, or not of such numbers
+    except (TypeError, ValueError):  # not pairs, or not such numbers
         is_schedule = False
     if not is_schedule or not _increases(points) or (points and points[0][0] != 0):
         raise checks.ArgumentError(
@@ -109,6 +108,7 @@ def _increases(points):
     return all(x1 < x2 for (x1, _), (x2, _) in itertools.pairwise(points))
 
 
-def _plain(x):
+def _checked_x(x):
     number = checks.number("x", x)
-    return int(x) if isinstance(x, numbers.Integral) else number  # all its digits
+    # An integer stays exact, which a float above 2**53 would not.
+    return int(x) if isinstance(x, numbers.Integral) else number

@@ -1,15 +1,15 @@
 """The training loop: deep Q-learning as a generator of `Progress` records.
 
-One iteration is the algorithm box of the paper, for several environments:
+One iteration is algorithm 1 of the paper, for several environments:
 
-    play a few steps of every environment, and store them
-    take as many gradient steps as the replay ratio asks for,
-        each on a minibatch drawn by priority,
-        and give what was drawn its new priority
-    now and then, make the target network equal to the online one
+    take some steps in every environment and store the transitions
+    repeat `updates_per_iteration` times:
+        sample a minibatch by priority
+        take a gradient step
+        update the priorities of the sampled transitions
+    every `target_sync_env_steps`: copy the online network to the target network
 
-The loop prints nothing and writes no file. Whoever consumes the records does,
-between iterations.
+The loop prints nothing and writes no files. Its consumer does, between iterations.
 
 Reference:
     - [Schaul et al., 2016](https://arxiv.org/abs/1511.05952), algorithm 1.
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from keras_dqn.run_state import RunState
 
 
-_FRAMES = {"host": "stacks", "accelerator": "numbers"}  # by `replay_device`
+_FRAMES = {"host": "stacks", "accelerator": "numbers"}  # `replay_device` to `frames`
 
 
 def run(
@@ -45,25 +45,25 @@ def run(
 ) -> Generator[Progress, None, None]:
     """Trains until `settings.env_steps`, yielding once per iteration.
 
-    The emulators are sent their next actions before the gradient steps and are
-    asked for the result after them, so that they run while the device trains.
-    The order is fixed, so a run is reproducible; the first actions of an
-    iteration were chosen before the gradient steps of the one before.
+    Actions are sent to the environments before the gradient steps, and results are
+    received after them, so that the emulators run during training. The order is
+    fixed, so a run is reproducible. The first actions of an iteration were chosen
+    before the gradient steps of the previous iteration.
 
-    Emulators cannot be saved. So whenever a checkpoint is due, every
-    `checkpoint_interval_iterations`, all games are cut and started anew from a
-    seed that depends on the iteration alone: a run that was resumed there and
-    one that never stopped play the same games from there on.
+    The state of emulators is not saved. Instead, whenever a checkpoint is due, every
+    `checkpoint_interval_iterations`, all games are restarted with a seed that
+    depends only on the run's seed and the iteration. From there on, a resumed run
+    plays the same games as a run that never stopped.
 
     Args:
-        learner: `Learner`, which acts and learns.
+        learner: `Learner`.
         replay: Built `PrioritizedReplay` or `UniformReplay`.
         envs: Vector environments (see `keras_dqn.envs`).
-        settings: `Settings`. Of it the loop reads the section "Run".
+        settings: `Settings`. Only the fields of its section "Run" are used.
         state: `RunState`, changed in place.
 
     Yields:
-        `Progress`, one per iteration. While a consumer holds it nothing moves.
+        `Progress`, one per iteration. Training pauses until the next is requested.
     """
     epsilon_at, beta_at = settings.epsilon_schedule, settings.beta_schedule
     actor = Actor(learner.q_values, envs, replay, state.exploration_rng)
@@ -74,7 +74,7 @@ def run(
         if not actor.is_playing or is_checkpoint_due(settings, state):
             actor.restart(state.envs_seed(), epsilon)
         episodes = actor.collect(settings.vector_steps_per_iteration, epsilon)
-        state.note(episodes, actor.reward_abs_max)
+        state.record(episodes, actor.reward_abs_max)
         updates = []
         if replay.size >= settings.learning_starts:
             updates = learn(learner, replay, settings, beta, state)
@@ -86,7 +86,7 @@ def run(
             seconds=time.perf_counter() - started,
             episodes=tuple(episodes),
             **_counters(settings, state),
-            **_figures(updates, state, replay),
+            **_statistics(updates, state, replay),
             **_histogram(updates, settings, state),
         )
         state.iteration += 1
@@ -94,17 +94,17 @@ def run(
 
 
 class Actor:
-    """The half of the loop that plays: it needs Q-values and nothing of learning.
+    """Plays the environments and stores the steps. It needs no `Learner`.
 
     Args:
         q_values: Function from observations to Q-values `(num_envs, actions)`:
             `Learner.q_values`, or a `backend.QFunction` in a process that only acts.
         envs: Vector environments (see `keras_dqn.envs`).
-        replay: Where the steps go: `start(observations)` and `add(actions, step)`.
-        rng: `numpy.random.Generator` of the random actions.
+        replay: Object with methods `start(observations)` and `add(actions, step)`.
+        rng: `numpy.random.Generator` for the random actions.
 
     Attributes:
-        is_playing: Boolean, whether games are under way.
+        is_playing: Boolean, whether games were started.
         reward_abs_max: Float, the largest |training reward| so far.
     """
 
@@ -117,7 +117,7 @@ class Actor:
     ) -> None:
         self._q_values, self._envs, self._replay = q_values, envs, replay
         self._rng = rng
-        self._actions = None  # sent, and not answered yet
+        self._actions = None  # sent, without a result yet
         self.reward_abs_max = 0.0
 
     @property
@@ -125,10 +125,10 @@ class Actor:
         return self._actions is not None
 
     def restart(self, seed: int, epsilon: float) -> None:
-        """Cuts all games, starts new ones and sends their first actions.
+        """Aborts all games, starts new ones and sends their first actions.
 
         Args:
-            seed: Integer, of the games.
+            seed: Integer, seed of the games.
             epsilon: Float from 0 to 1, probability of a random action.
         """
         observations = self._envs.reset(seed=seed)
@@ -136,10 +136,10 @@ class Actor:
         self._send(observations, epsilon)
 
     def collect(self, vector_steps: int, epsilon: float) -> list[Episode]:
-        """Plays and stores; returns the `Episode`s that ended.
+        """Plays and stores steps. Returns the `Episode`s that ended.
 
         Args:
-            vector_steps: Integer, steps of every environment.
+            vector_steps: Integer, steps in every environment.
             epsilon: Float from 0 to 1, probability of a random action.
         """
         episodes: list[Episode] = []
@@ -161,14 +161,14 @@ class Actor:
 def learn(
     learner: Any, replay: Replay, settings: Settings, beta: float, state: RunState
 ) -> list[Any]:
-    """The half of the loop that learns: an iteration's gradient steps.
+    """Takes the gradient steps of an iteration.
 
     Args:
         learner: `Learner`.
-        replay: `PrioritizedReplay` or `UniformReplay` with enough steps.
-        settings: `Settings`: batch size, updates, where the frames are.
-        beta: Float, the importance-sampling exponent.
-        state: `RunState`, whose `updates` are counted and `replay_rng` draws.
+        replay: `PrioritizedReplay` or `UniformReplay`, not empty.
+        settings: `Settings`: batch size, number of updates, device of the frames.
+        beta: Float, exponent of the importance-sampling weights.
+        state: `RunState`. Its `updates` are increased, and its `replay_rng` is used.
 
     Returns:
         List of `Update`, one for each dispatch.
@@ -198,8 +198,8 @@ def check_learning_starts(
 
     Args:
         settings: `Settings`.
-        stored: Integer, transitions that the replay holds already.
-        iteration: Integer, the iteration that comes next.
+        stored: Integer, transitions that are already in the replay.
+        iteration: Integer, the next iteration.
 
     Raises:
         SettingsError: If the replay will never hold enough transitions.
@@ -209,22 +209,22 @@ def check_learning_starts(
         return
     is_given = settings.learning_starts_env_steps is not None
     name = "learning_starts_env_steps" if is_given else "replay_capacity"
-    hint = "" if is_given else ", or `learning_starts_env_steps` must be given"
+    hint = "" if is_given else ". Or set `learning_starts_env_steps`"
     raise SettingsError(
-        f"This run would never train: `{name}` must be <= {stored + steps}, the agent "
-        f"steps that are left and the transitions in the replay{hint}. Received: "
+        f"This run would never train: `{name}` must be <= {stored + steps}, the number "
+        f"of transitions in the replay plus the remaining agent steps{hint}. Received: "
         f"{name}={settings.learning_starts}, env_steps={settings.env_steps}",
         name,
     )
 
 
 def is_checkpoint_due(settings: Settings, state: RunState) -> bool:
-    """Whether the games are started anew before the next iteration."""
+    """Whether a checkpoint is due and all games restart before the next iteration."""
     return state.iteration % settings.checkpoint_interval_iterations == 0
 
 
 def _histogram(updates, settings, state):
-    """Returns predictions and targets of the last minibatch, when they are due."""
+    """Returns predictions and targets of the last minibatch, if they are due."""
     is_due = state.iteration % settings.histogram_interval_iterations == 0
     if not updates or not is_due:
         return {}
@@ -245,8 +245,8 @@ def _counters(settings, state):
     }
 
 
-def _figures(updates, state, replay):
-    """Returns what a record says of learning, episodes and replay."""
+def _statistics(updates, state, replay):
+    """Returns the statistics of training, episodes and replay for `Progress`."""
     statistics = state.statistics
     learning = {"loss": None, "q_mean": None, "q_std": None, "td_error": None}
     if updates:

@@ -257,7 +257,7 @@ def test_settings_are_filled_in_from_the_objects():
     replay = keras_dqn.PrioritizedReplay(256, alpha=0.5, gamma=0.9, n_steps=3)
     with keras_dqn.make_envs(Echo, num_envs=2) as envs:
         changes = {"env_steps": 1_000, "batch_size": 8}
-        settings = presets.of_fit(envs, replay, None, changes)
+        settings = presets.for_fit(envs, replay, None, changes)
     assert settings.num_envs == 2
     assert settings.replay_capacity == 256
     assert (settings.alpha, settings.gamma, settings.n_steps) == (0.5, 0.9, 3)

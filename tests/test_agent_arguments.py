@@ -57,7 +57,7 @@ def test_closed_environments():
     envs.close()
     refuses(lambda: agent.fit(envs), "closed. Make a new one", error=RuntimeError)
     refuses(lambda: agent.evaluate(envs), "closed. Make a new one", error=RuntimeError)
-    refuses(lambda: agent.learner, "exists once", error=RuntimeError)
+    refuses(lambda: agent.learner, "`learner`", error=RuntimeError)
 
 
 class Meter(keras.callbacks.Callback):
@@ -84,7 +84,7 @@ def test_what_are_no_callbacks(callbacks, words):
     with keras_dqn.make_envs(EchoEnv) as envs:
         agent = make_agent()
         refuses(lambda: agent.fit(envs, callbacks=callbacks), *words)
-        refuses(lambda: agent.learner, "exists once", error=RuntimeError)
+        refuses(lambda: agent.learner, "`learner`", error=RuntimeError)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_are_no_monitors(monitors, words):
     with keras_dqn.make_envs(EchoEnv) as envs:
         agent = make_agent()
         refuses(lambda: agent.fit(envs, monitors=monitors), *words)
-        refuses(lambda: agent.learner, "exists once", error=RuntimeError)
+        refuses(lambda: agent.learner, "`learner`", error=RuntimeError)
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_a_value_beyond_the_bounds_is_refused(name):
         ("clipnorm", "a finite number above 0, or none (off)."),
         ("learning_starts_env_steps", "or none (when the replay is full)."),
         ("life_loss", "one of 'reset', 'terminal', 'ignore'."),
-        ("env_id", "a name: printable, not empty, no spaces around it."),
+        ("env_id", "printable"),
         ("beta_endpoints", "a list of at least two pairs [agent steps, value], or"),
     ],
 )

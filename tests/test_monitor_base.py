@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from keras_dqn import monitor
-from keras_dqn.progress import q_warning
+from keras_dqn.progress import divergence_warning
 from tests.records import make_info
 from tests.records import make_progress
 
@@ -129,4 +129,4 @@ def test_an_unknown_name_in_the_package_is_an_attribute_error():
 )
 def test_values_far_beyond_the_rewards_are_said(largest, reward, gamma, is_said):
     record = make_progress(q_abs_max=largest, reward_abs_max=reward)
-    assert (q_warning(record, gamma) is not None) == is_said
+    assert (divergence_warning(record, gamma) is not None) == is_said

@@ -255,14 +255,14 @@ def test_only_a_strictly_better_episode_replaces_the_best_and_its_frame():
 @pytest.mark.parametrize(
     ("changes", "stored", "iteration", "words"),
     [
-        ({"env_steps": 31}, 0, 0, "`replay_capacity` must be <= 28, the agent steps"),
-        ({"env_steps": 31}, 0, 0, "or `learning_starts_env_steps` must be given"),
+        ({"env_steps": 31}, 0, 0, "`replay_capacity` must be <= 28,"),
+        ({"env_steps": 31}, 0, 0, "Or set `learning_starts_env_steps`"),
         ({"env_steps": 31}, 0, 0, "Received: replay_capacity=32, env_steps=31"),
         (
             {"env_steps": 23, "learning_starts_env_steps": 24},
-            *(0, 0, "`learning_starts_env_steps` must be <= 20, the agent steps"),
+            *(0, 0, "`learning_starts_env_steps` must be <= 20,"),
         ),
-        ({"env_steps": 48}, 10, 7, "`replay_capacity` must be <= 30, the agent steps"),
+        ({"env_steps": 48}, 10, 7, "`replay_capacity` must be <= 30,"),
     ],
 )
 def test_a_run_that_would_end_before_it_trains_is_refused(
@@ -340,4 +340,4 @@ def test_a_later_fit_has_a_seed_that_no_games_have():
     games = set()
     for state.iteration in range(50):
         games.add(state.envs_seed())
-    assert not games & {run_state.seed_of_fit(7, number) for number in range(50)}
+    assert not games & {run_state.fit_seed(7, number) for number in range(50)}

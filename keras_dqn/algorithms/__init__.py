@@ -1,1 +1,1 @@
-"""What a network learns, and by which gradient step."""
+"""Targets, losses and the `keras.Model` that is trained with them."""

@@ -1,4 +1,4 @@
-"""Takes the optimizer that an agent is given, or says what to give instead."""
+"""Checks the optimizer passed to `DQNAgent.compile`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def as_optimizer(optimizer: Any) -> keras.optimizers.Optimizer:
     """Returns a Keras optimizer.
 
     Args:
-        optimizer: Keras optimizer, its name, or its configuration. `None`: that of
-            the reference implementation, Adam with learning rate 1e-4, epsilon 1e-8
-            and each variable's gradient clipped to norm 10.
+        optimizer: Keras optimizer, its name, or its configuration. `None`: Adam with
+            learning rate 1e-4, epsilon 1e-8 and each variable's gradient clipped to
+            L2 norm 10, as in the reference implementation.
 
     Raises:
-        TypeError: If it is a class, a number, or anything else.
-        ValueError: If Keras knows no optimizer of that name.
+        TypeError: If `optimizer` is a class, a number, or anything else.
+        ValueError: If Keras has no optimizer of that name.
     """
     if optimizer is None:
         return keras.optimizers.Adam(1e-4, epsilon=1e-8, clipnorm=10.0)

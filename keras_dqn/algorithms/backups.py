@@ -1,7 +1,7 @@
-"""Which next action a target counts on.
+"""Backups: the policy for the next action in the targets.
 
 A backup turns the Q-values of the next states into a policy: the probabilities of
-the next actions. What the actions are worth is always the target network's.
+the next actions. The target network always evaluates these actions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from keras_dqn.backend.interface import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_dqn")
 class Greedy:
-    """The target network picks the next action and prices it.
+    """The target network chooses the next action and evaluates it (DQN).
 
     Reference:
         - [Mnih et al., 2015](https://doi.org/10.1038/nature14236), algorithm 1.
@@ -30,10 +30,10 @@ class Greedy:
         """Returns the probabilities of the next actions, float32 `(batch, actions)`.
 
         Args:
-            next_q_target: Function without arguments, which returns the target
+            next_q_target: Function without arguments that returns the target
                 network's Q-values of the next states, `(batch, actions)`.
-            next_q_online: The same of the online network. What a backup does not
-                call is not computed.
+            next_q_online: The same for the online network. These Q-values are only
+                computed if the function is called.
         """
         return _best(next_q_target())
 
@@ -47,7 +47,7 @@ class Greedy:
 
 @keras.saving.register_keras_serializable(package="keras_dqn")
 class Double(Greedy):
-    """The online network picks the next action, the target network prices it.
+    """The online network chooses the next action, the target network evaluates it.
 
     Reference:
         - [van Hasselt et al., 2016](https://arxiv.org/abs/1509.06461), section
@@ -62,7 +62,7 @@ class Double(Greedy):
 
 
 def _best(q_values):
-    """Returns 1 for the first of the largest Q-values, 0 for the others."""
+    """Returns one-hot vectors of the largest (first, if several) Q-values."""
     best = ops.argmax(q_values, axis=-1)
     return ops.one_hot(best, q_values.shape[-1], dtype="float32")
 
@@ -70,8 +70,8 @@ def _best(q_values):
 BACKUPS = {"greedy": Greedy, "double": Double}
 
 
-def made(backup: Any) -> Any:
-    """Returns the backup object that a name stands for."""
+def as_backup(backup: Any) -> Any:
+    """Returns a backup object, given the object or a name from `BACKUPS`."""
     if isinstance(backup, str) and backup in BACKUPS:
         return BACKUPS[backup]()
     if not callable(getattr(backup, "policy", None)):

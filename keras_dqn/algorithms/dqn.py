@@ -1,5 +1,4 @@
-"""Deep Q-learning: what a network's outputs mean, what they should have been, and
-the `keras.Model` that learns it.
+"""Deep Q-learning: targets, TD errors and losses, and the `keras.Model` `DQN`.
 
 For a transition from state s by action a to state s', with reward r:
 
@@ -7,14 +6,14 @@ For a transition from state s by action a to state s', with reward r:
     TD error = Q_online(s, a) - target
     loss     = mean over the batch of weight * huber(TD error)
 
-There is no `done` here: `discount` is gamma while the episode could have gone
-on (a time limit included) and 0 where the environment terminated.
+There is no `done` here. `discount` is 0 where the environment terminated, and gamma
+otherwise, also where a time limit truncated the episode.
 
-Two small objects without state make the variants:
+Two objects without state select the variant:
 
-- A *distribution* says what the outputs mean. `Scalar`: one Q-value per action.
-- A *backup* says which next action the target counts on. `Greedy`: the best one
-  to the target network (DQN). `Double`: the best one to the online network.
+- A *distribution* defines the network's outputs. `Scalar`: one Q-value per action.
+- A *backup* defines the next action of the target. `Greedy`: the best action of the
+  target network (DQN). `Double`: the best action of the online network (double DQN).
 
 ```python
 model = DQN(network, backup=Double(), target_sync_updates=1000)
@@ -58,13 +57,13 @@ BATCH_KEYS = (
 
 
 class Losses(NamedTuple):
-    """What a distribution finds of each transition: float32 tensors `(batch,)`.
+    """The losses and TD errors of a minibatch: float32 tensors `(batch,)`.
 
     Attributes:
-        losses: What the gradient step makes smaller, before importance weights.
-        priorities: At least 0: how much there is to learn from the transition.
+        losses: Loss of each transition, without importance-sampling weight.
+        priorities: Priority of each transition, at least 0: |TD error|.
         td_errors: Prediction minus target, signed, in units of return.
-        q_values: Q(s, a), the mean of the prediction.
+        q_values: Predicted Q(s, a).
     """
 
     losses: Tensor
@@ -94,9 +93,9 @@ class Scalar:
         return outputs
 
     def at(self, outputs: Tensor, actions: Tensor) -> Tensor:
-        """Returns the prediction for the given actions, Q(s, a).
+        """Returns Q(s, a) for the given actions.
 
-        A one-hot sum, not a gather: the gradient of a gather is a scatter-add,
+        It sums over a one-hot mask, since the gradient of a gather is a scatter-add,
         which is not deterministic on every device.
 
         Args:
@@ -107,7 +106,7 @@ class Scalar:
             Float32 tensor, `(batch,)`.
 
         Raises:
-            ValueError: If a shape is another.
+            ValueError: If a shape is wrong.
         """
         q_values = self.mean(outputs)
         actions = ops.cast(ops.convert_to_tensor(actions), "int32")
@@ -118,14 +117,15 @@ class Scalar:
     def targets(
         self, rewards: Tensor, discounts: Tensor, next_outputs: Tensor, policy: Tensor
     ) -> Tensor:
-        """Returns what each Q(s, a) should have been.
+        """Returns the targets for Q(s, a): `reward + discount * next value`.
 
         Args:
             rewards: Float tensor, `(batch,)`: the reward, or the discounted sum of
                 n rewards.
-            discounts: Float tensor, `(batch,)`: gamma to the power of the steps to
-                the next observation, or 0 where the environment terminated.
-            next_outputs: Float tensor, `(batch, actions)`: of the target network.
+            discounts: Float tensor, `(batch,)`: gamma to the power of the number of
+                steps to the next observation, or 0 where the environment terminated.
+            next_outputs: Float tensor, `(batch, actions)`: the target network's
+                outputs for the next observations.
             policy: Float tensor, `(batch, actions)`: probabilities of the next
                 actions, see `backups`.
 
@@ -133,8 +133,8 @@ class Scalar:
             Float32 tensor, `(batch,)`. No gradient flows through it.
 
         Raises:
-            ValueError: If a shape is another. A `(batch, 1)` column would broadcast
-                to `(batch, batch)` and train on nonsense.
+            ValueError: If a shape is wrong. A shape `(batch, 1)` would otherwise be
+                broadcast to `(batch, batch)`.
 
         Example:
 
@@ -155,14 +155,14 @@ class Scalar:
         return ops.stop_gradient(rewards + discounts * next_values)
 
     def losses(self, predicted: Tensor, targets: Tensor) -> Losses:
-        """Returns the `Losses` of predictions.
+        """Returns the `Losses` of the predictions.
 
         Args:
             predicted: Float32 tensor, `(batch,)`, see `at`.
             targets: Float32 tensor, `(batch,)`, see `targets`.
 
         Raises:
-            ValueError: If a shape is another.
+            ValueError: If a shape is wrong.
 
         Reference:
             - [Schaul et al., 2016](https://arxiv.org/abs/1511.05952), section 3.3:
@@ -187,11 +187,10 @@ class Scalar:
 class DQN(TrainStep):
     """Trains a Q-network on weighted transitions.
 
-    It owns the online network, which is the user's, and a frozen copy of it, the
-    target network, which prices what comes after. One gradient step moves the
-    online network towards the targets; now and then the target network is made
-    equal to it. How a step is taken on each backend is in `backend/`; what it asks
-    of this class stands in `backend.interface.Algorithm`.
+    It holds the given network, the online network, and a frozen copy of it, the
+    target network. A gradient step updates the online network. At intervals the
+    online network is copied to the target network. The gradient step of each backend
+    is in `backend/`, and its interface to this class is `backend.interface.Algorithm`.
 
     A batch is a dictionary:
 
@@ -203,26 +202,25 @@ class DQN(TrainStep):
 
     Args:
         network: Functional or Sequential `keras.Model`, one input, output
-            `(batch, actions)`. It is trained in place and stays the caller's.
-            Layers with state (batch normalization, dropout) are called with
-            `training=True` for the predictions that are trained, and with
-            `training=False` for all others.
-        distribution: What the outputs mean, see `Scalar`, which is the default.
-        backup: Which next action the targets count on: `"double"`, `"greedy"`, or
-            an object, see `backups`.
-        target_sync_updates: Integer or `None`. In `fit`, the target network is
-            made equal to the online one after every so many gradient steps.
-            `None`: only `sync_target()` does it.
-        stack_first: Boolean. Whether observations come as `(batch, frames,
-            height, width)`, as emulators and replay have them, and are to be
-            turned channels-last inside the compiled step.
+            `(batch, actions)`. It is trained in place. It is called with
+            `training=True` for the predictions in the loss, and with
+            `training=False` for targets and actions.
+        distribution: Meaning of the outputs. Default: `Scalar()`.
+        backup: Policy for the next action in the targets: `"double"`, `"greedy"`,
+            or an object, see `backups`.
+        target_sync_updates: Integer or `None`. In `fit`, the online network is
+            copied to the target network every `target_sync_updates` gradient steps.
+            `None`: only by `sync_target()`.
+        stack_first: Boolean. Whether observations have shape `(batch, frames,
+            height, width)`, as in the replay. The compiled step then transposes
+            them to channels-last.
         name: String, the model's name.
 
     Raises:
         TypeError: If `network` is not a functional or Sequential model.
         ValueError: If `network` has several inputs or outputs, an output that
-            is not `(batch, actions)`, nothing to train, or cannot be copied; or if
-            an argument is out of range.
+            is not `(batch, actions)`, no trainable variables, or cannot be copied;
+            or if an argument is out of range.
 
     Reference:
         - [van Hasselt et al., 2016](https://arxiv.org/abs/1509.06461).
@@ -245,13 +243,13 @@ class DQN(TrainStep):
         check_network(network)
         if target_sync_updates is not None:
             checks.integer("target_sync_updates", target_sync_updates, minimum=1)
-        # The network casts its own input. Autocast would round float observations
-        # to the compute dtype first.
+        # Without autocast, which would round float observations to the compute dtype
+        # before the network gets them.
         super().__init__(name=name, autocast=False, **kwargs)
         self.network = network
         self.target_network = copy_network(network, trainable=False)
         self.distribution = Scalar() if distribution is None else distribution
-        self.backup = backups.made(backup)
+        self.backup = backups.as_backup(backup)
         self.target_sync_updates = target_sync_updates
         self.stack_first = bool(stack_first)
         self.loss_metric = keras.metrics.Mean(name="loss")
@@ -261,7 +259,7 @@ class DQN(TrainStep):
 
     @property
     def num_actions(self) -> int:
-        """Number of actions that the network has outputs for."""
+        """Number of actions, the size of the network's output."""
         return self.network.output_shape[-1]
 
     @property
@@ -278,7 +276,7 @@ class DQN(TrainStep):
         return self.distribution.mean(outputs)
 
     def to_network_layout(self, observations: Tensor) -> Tensor:
-        """Turns `(batch, frames, ...)` into `(batch, ..., frames)` if need be."""
+        """Moves frames last, `(batch, ..., frames)`, if `stack_first` is true."""
         return frames_last(observations) if self.stack_first else observations
 
     def targets_of(self, batch: Batch, online: Forward, target: Forward) -> Tensor:
@@ -315,8 +313,8 @@ class DQN(TrainStep):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        made = {
+        objects = {
             name: keras.saving.deserialize_keras_object(config[name])
             for name in ("network", "distribution", "backup")
         }
-        return cls(**{**config, **made})
+        return cls(**{**config, **objects})

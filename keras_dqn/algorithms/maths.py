@@ -1,4 +1,4 @@
-"""The maths of a loss, as pure functions, and the checks of their shapes."""
+"""Loss functions and shape checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from keras_dqn.backend.interface import Tensor
 
 
 def huber(errors: Tensor, delta: float = 1.0) -> Tensor:
-    """Returns the Huber function of each error: a parabola with straight arms.
+    """Returns the Huber loss of each error: quadratic up to `delta`, then linear.
 
     ```
     0.5 * x**2                  if |x| < delta
@@ -16,8 +16,11 @@ def huber(errors: Tensor, delta: float = 1.0) -> Tensor:
     ```
 
     Args:
-        errors: Float tensor of any shape, which the float32 result has too.
-        delta: Positive float, where the arms begin.
+        errors: Float tensor of any shape.
+        delta: Positive float, |error| above which the loss is linear.
+
+    Returns:
+        Float32 tensor of the same shape.
 
     Reference:
         - [Mnih et al., 2015](https://doi.org/10.1038/nature14236), "Training
@@ -33,7 +36,7 @@ def huber(errors: Tensor, delta: float = 1.0) -> Tensor:
 def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
     """Returns the mean of `weight * loss` over the batch, a float32 scalar.
 
-    It divides by the batch size, not by the sum of the weights.
+    The sum is divided by the batch size, not by the sum of the weights.
 
     Args:
         losses: Float32 tensor, `(batch,)`.
@@ -73,5 +76,5 @@ def check_matrices(**matrices: Tensor) -> None:
 
 
 def _may_equal(size, other):
-    """Whether two sizes agree. TensorFlow does not know all sizes (`None`)."""
+    """Whether two sizes agree. In TensorFlow graphs a size may be unknown (`None`)."""
     return size is None or other is None or size == other

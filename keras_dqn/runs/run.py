@@ -230,7 +230,7 @@ class Run:
         """Refuses what was not made by the settings. Writes nothing."""
         make_evaluation_envs(envs).close()  # now, not after hours
         agent.build(envs)
-        actual = presets.of_fit(envs, agent.replay, self.settings, {})
+        actual = presets.for_fit(envs, agent.replay, self.settings, {})
         for name in FIELDS:
             wanted, used = getattr(self.settings, name), getattr(actual, name)
             # The environments resolve their id, and what depends on it.
