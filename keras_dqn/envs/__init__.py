@@ -1,4 +1,4 @@
-"""Vector environments: `n` games side by side, Atari or Gymnasium."""
+"""Vector environments: `n` Atari games or Gymnasium environments side by side."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def make_envs(
         env: String or callable. `"Breakout"` (or any other id of an Atari game)
             makes `AtariEnvs`; `"CartPole-v1"` (or any other registered Gymnasium
             id), or a constructor of a `gymnasium.Env`, makes `GymnasiumEnvs`.
-        num_envs: Integer, how many.
-        seed: Integer, the default of `reset`, or `None`.
+        num_envs: Integer, at least 1, the number of environments.
+        seed: Integer, at least 0, the default seed of `reset`, or `None`.
         **options: Further options by name: see `AtariEnvs` and `GymnasiumEnvs`.
 
     Returns:
-        A `VectorEnvs`. It is a context manager, and closes itself at the end.
+        A `VectorEnvs`. It is a context manager that closes the environments.
 
     Raises:
         TypeError: If an option is unknown.
-        ValueError: If the environment is unknown or unsuitable, if an option has
-            a value that it does not take, or if it belongs to the other kind of
+        ValueError: If the environment is unknown or not supported, if the value of
+            an option is invalid, or if an option is only for the other kind of
             environment.
 
     Example:
@@ -79,14 +79,14 @@ def make_evaluation_envs(
 ) -> VectorEnvs:
     """Makes environments for an evaluation, which plays whole games.
 
-    Atari games have `life_loss="ignore"`, unless it is given.
+    The default of `life_loss` is `"ignore"` here.
 
     Args:
-        env: As in `make_envs`, or a `VectorEnvs`: its game is made again, with the
-            same options but `life_loss`.
-        num_envs: Integer, how many.
-        seed: Integer, the default of `reset`, or `None`.
-        **options: As in `make_envs`; they take precedence.
+        env: As in `make_envs`, or a `VectorEnvs`: then new environments of the same
+            kind are made, with the same options except `life_loss`.
+        num_envs: Integer, at least 1, the number of environments.
+        seed: Integer, at least 0, the default seed of `reset`, or `None`.
+        **options: As in `make_envs`. They override the options of `env`.
 
     Returns:
         A `VectorEnvs`.
@@ -94,19 +94,19 @@ def make_evaluation_envs(
     Raises:
         TypeError, ValueError: As `make_envs`.
     """
-    game, own = env.recipe if isinstance(env, VectorEnvs) else (env, {})
+    game, defaults = env.recipe if isinstance(env, VectorEnvs) else (env, {})
     if is_atari(game):
-        own = {**own, "life_loss": "ignore"}
-    return make_envs(game, num_envs, seed, **{**own, **options})
+        defaults = {**defaults, "life_loss": "ignore"}
+    return make_envs(game, num_envs, seed, **{**defaults, **options})
 
 
 def is_atari(env: object) -> bool:
-    """Whether `make_envs` makes `AtariEnvs` of `env`."""
+    """Whether `make_envs` makes `AtariEnvs` for this `env`."""
     return isinstance(env, str) and not _is_gymnasium_id(env)
 
 
 def _is_gymnasium_id(env):
-    """Whether Gymnasium makes it: registered, and not by ALE."""
+    """Whether `env` is a Gymnasium id of an environment other than ALE's."""
     if ":" in env:  # "module:id"
         return True
     spec = _gymnasium.registry.get(env)

@@ -1,4 +1,4 @@
-"""Refuses what are no environments, with the call to write instead."""
+"""Checks arguments that are environments, and says what to write instead."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from keras_dqn.envs.base import VectorEnvs
 
 
 def check_envs(envs: object, in_use: VectorEnvs | None = None) -> None:
-    """Refuses what are no open `VectorEnvs`, or are `in_use`.
+    """Raises an error unless `envs` are open and are not `in_use`.
 
     Raises:
-        TypeError: If they are something else.
-        ValueError: If they are in use.
-        RuntimeError: If they are closed.
+        TypeError: If `envs` is not a `VectorEnvs`.
+        ValueError: If `envs` is `in_use`, the environments that `fit` trains in.
+        RuntimeError: If `envs` are closed.
     """
     if not isinstance(envs, VectorEnvs):
         instead = f"keras_dqn.make_envs({_arguments(envs)})"
         raise checks.wrong_kind("envs", "what `make_envs` returns", envs, instead)
     if envs is in_use:
         raise ValueError(
-            "`envs` must not be those that `fit` is training in. An evaluation makes "
-            "others if it is given none, or an id or a constructor. Received: "
-            f"envs={envs!r}"
+            "`envs` must not be the environments that `fit` is training in. Leave "
+            "`envs` out, or write an id or a constructor, and the evaluation makes "
+            f"new ones. Received: envs={envs!r}"
         )
     envs.check_open()
 
 
 def check_env(env: object) -> None:
-    """Refuses what `make_envs` can make no environments of.
+    """Raises an error unless `env` is an id or a constructor.
 
     Raises:
-        TypeError: If `env` is no string and no constructor.
+        TypeError: If `env` is neither a string nor a constructor.
     """
     kinds = gymnasium.Env | gymnasium.vector.VectorEnv
     if isinstance(env, kinds) or not (isinstance(env, str) or callable(env)):
@@ -44,15 +44,15 @@ def check_env(env: object) -> None:
 
 
 def _arguments(env):
-    """Returns the arguments with which `make_envs` makes such environments."""
-    several = ""
+    """Returns, as text, the arguments with which `make_envs` makes `env`."""
+    num_envs = ""
     if isinstance(env, gymnasium.vector.VectorEnv):
-        several = f", num_envs={env.num_envs}"
+        num_envs = f", num_envs={env.num_envs}"
         env = getattr(env, "envs", [env])[0]
     if isinstance(env, str):
         return repr(env)
     if getattr(env, "spec", None) is not None:
-        return repr(env.spec.id) + several
+        return repr(env.spec.id) + num_envs
     if isinstance(env, gymnasium.Env):
-        return type(env.unwrapped).__name__ + several
-    return getattr(env, "__name__", "'CartPole-v1'") + several
+        return type(env.unwrapped).__name__ + num_envs
+    return getattr(env, "__name__", "'CartPole-v1'") + num_envs

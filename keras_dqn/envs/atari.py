@@ -1,8 +1,8 @@
-"""Atari games on ALE's vector environment, which plays and preprocesses in C++.
+"""Atari games in ALE's vector environment, which runs and preprocesses them in C++.
 
 Each agent step repeats one action for `frame_skip` emulator frames. ALE takes the
 maximum of the last two gray screens, pixel by pixel, and shrinks it from 210x160 to
-84x84 by averaging areas. The last four such frames are the observation.
+84x84 by averaging areas. An observation is a stack of the last four such frames.
 """
 
 from __future__ import annotations
@@ -46,51 +46,50 @@ class AtariEnvs(VectorEnvs):
 
     At a reset ALE presses FIRE once if the game has that action (`fire_reset`), then
     takes a random number of no-ops. The first observation is three black frames and
-    the first screen. After a lost life, unless it resets the game, the agent must
+    the first screen. After a lost life that does not reset the game, the agent must
     press FIRE itself.
 
-    When a game is over, the newest frame of the final observation is not updated by
-    ALE. No target bootstraps from it. After a time limit it is exact.
+    When a game is over, ALE does not update the newest frame of the final
+    observation. No target bootstraps from it. After a time limit the final
+    observation is exact.
 
-    With `repeat_action_probability=0` a game is deterministic: the seed decides the
-    number of no-ops and nothing else.
+    With `repeat_action_probability=0` a game is deterministic: the seed only
+    determines the number of no-ops.
 
-    Differences from the reference implementation: it waited 30 frames, then pressed
-    FIRE and RIGHT; its first observation held the first frame four times; and it
-    shrank the two frames before taking the maximum.
+    For differences from the reference implementation see `docs/deviations.md`.
 
     Args:
         env: String, the game; see `parse_atari_name`.
-        num_envs: Integer, copies of the game.
-        seed: Integer, the default of `reset`, or `None`.
-        repeat_action_probability: Float, the chance in each emulator frame that
-            the previous action is repeated instead ("sticky actions"). `None`
-            follows the id: 0.25 for `-v5` and `-v0`, else 0.
+        num_envs: Integer, the number of copies.
+        seed: Integer, the default seed of `reset`, or `None`.
+        repeat_action_probability: Float in [0, 1], the probability in each emulator
+            frame that the previous action is repeated instead ("sticky actions").
+            `None` follows the id: 0.25 for `-v5` and `-v0`, else 0.
         life_loss: String, what a lost life means. `"terminal"`: targets do not
             bootstrap, and the game goes on. `"reset"`: the episode ends, and the
-            game starts again with all lives; scores are those of a single life,
-            not comparable with published ones. `"ignore"`: nothing.
+            game starts again with all lives; a score is that of a single life and
+            not comparable with published scores. `"ignore"`: nothing.
         noop_max: Integer. The number of no-ops after a reset is drawn uniformly
             from `0 ... noop_max - 1`. FIRE replaces one of them.
         clip_rewards: Bool, whether `training_rewards` are the signs of the
-            rewards. Scores are always raw.
+            rewards. Scores are always sums of raw rewards.
         frame_skip: Integer, emulator frames per agent step.
-        max_episode_frames: Integer, emulator frames after which an episode is
-            truncated, rounded up to agent steps, without the no-ops.
-        full_action_space: Bool, whether all 18 actions are offered, or those only
-            that have an effect in this game.
+        max_episode_frames: Integer, the time limit of an episode in emulator frames,
+            rounded up to whole agent steps. No-ops after a reset do not count.
+        full_action_space: Bool, whether all 18 actions are available. If not, only
+            those that have an effect in this game are.
         fire_reset: Bool, whether FIRE is pressed at a reset.
-        num_threads: Integer, C++ threads; 0 for one per usable CPU, or per game
-            if those are fewer. The frames do not depend on it.
+        num_threads: Integer, the number of C++ threads, at most one per game. 0 is
+            one per usable CPU. The frames do not depend on it.
 
     Raises:
         ImportError: If ALE is not installed.
-        ValueError: If the game is unknown, its ROM missing or damaged, or an
-            option has a value that it does not take.
+        ValueError: If the game is unknown, its ROM is missing or damaged, or the
+            value of an option is invalid.
 
     Reference:
         - [Machado et al., 2017](https://arxiv.org/abs/1709.06009), for sticky
-          actions and what a lost life should mean.
+          actions and the meaning of a lost life.
         - [Mnih et al., 2015](https://doi.org/10.1038/nature14236), section
           "Preprocessing".
     """
@@ -153,8 +152,8 @@ class AtariEnvs(VectorEnvs):
 
     def _reset(self, seeds):
         if self._is_in_flight:
-            # Actions were sent, and Ctrl-C may have come before or after their
-            # outcome. Waiting for it could take for ever.
+            # Ctrl-C interrupted a step. Its results may have been received or not,
+            # and waiting for them could take forever.
             self._emulator = _make_emulator(self._rom, self.options)
             self._is_in_flight = False
         observations, info = self._emulator.reset(seed=seeds)
@@ -173,14 +172,14 @@ class AtariEnvs(VectorEnvs):
         ended = starts != self._episode_starts
         final_observations = observations
         if ended.any():
-            # ALE fills only the rows of games that it restarted.
+            # ALE fills `final_obs` only for the games that it restarted.
             final_observations = observations.copy()
             final_observations[ended] = info["final_obs"][ended]
         lives = self._lives_left(info["lives"], ended)
         expired = ~ended & self._is_out_of_time()
         if expired.any():
-            # ALE's own limit ends within an agent step and returns an older frame.
-            # So frames are counted here.
+            # ALE's own time limit can end an episode in the middle of an agent step,
+            # and returns an older frame then. So frames are counted here.
             observations, info = self._emulator.reset(options={"reset_mask": expired})
             starts = _episode_starts(info)
         self._lives, self._episode_starts = info["lives"], starts
@@ -212,7 +211,7 @@ class AtariEnvs(VectorEnvs):
     def _lives_left(self, lives, ended):
         """Returns the lives after the step and before a restart, -1 without lives.
 
-        Where ALE restarted the game it reports the lives of the new one.
+        Where ALE restarted the game, `lives` are those of the new game.
         """
         left = 0
         if self.options["life_loss"] == "reset":
@@ -223,8 +222,8 @@ class AtariEnvs(VectorEnvs):
 def _episode_starts(info):
     """Returns the emulator frame at which each running game began, `(n,)`.
 
-    It changes if and only if the game restarted. ALE tells it by nothing else:
-    `terminated` is also set by a lost life.
+    It changes if and only if the game restarted. ALE has no other sign of a restart:
+    `terminated` is also true for a lost life.
     """
     return info["frame_number"] - info["episode_frame_number"]
 

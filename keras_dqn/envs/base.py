@@ -1,8 +1,8 @@
 """`VectorEnvs`: the interface of `n` environments that are played side by side.
 
-`reset` starts them, `send` hands over one action each, `recv` waits for the outcome.
-Between `send` and `recv` the caller may train while the games run. An episode that
-ends is followed by the next one within the same step, so that every step yields `n`
+`reset` starts them, `send` sends one action to each, and `recv` waits for the results.
+Between `send` and `recv` the caller can train while the games run. When an episode
+ends, the next one begins within the same step, so that every step yields `n`
 transitions.
 """
 
@@ -24,11 +24,10 @@ def game_seeds(seed: int | None, num_envs: int) -> np.ndarray:
     """Derives one seed per game from the seed of a run, by hashing.
 
     With `seed + i`, runs with neighboring seeds would share most of their games.
-    Hashed seeds of two games are equal with a probability of 1 in 2**31.
+    The hashed seeds of two games are equal with a probability of 1 in 2**31.
 
     Args:
-        seed: Non-negative integer, NumPy integers included, or `None` for
-            fresh entropy.
+        seed: Integer, at least 0, or `None` for fresh entropy.
         num_envs: Integer, the number of games.
 
     Returns:
@@ -49,18 +48,19 @@ class VectorEnvs(abc.ABC):
         num_envs: Integer, `n`.
         num_actions: Integer; actions are `0 ... num_actions - 1`.
         action_meanings: Tuple of strings, or `None` where actions have no names.
-        observation_shape: Tuple, what the network sees: `(84, 84, 4)` for Atari.
+        observation_shape: Tuple, the shape of one input of the network:
+            `(84, 84, 4)` for Atari.
         observation_dtype: `np.dtype` of the observations.
         stored_shape: Tuple, the shape of one element of `Step.observations`:
             `(4, 84, 84)` for Atari, oldest frame first; elsewhere
             `observation_shape`.
         frame_stack: Integer, the number of frames along `stored_shape[0]`, or 0
             where observations are not stacks.
-        options: Dict of every resolved option, made of JSON types.
-        recipe: Tuple of the `env` and a dict of the keywords with which `make_envs`
-            makes more of the same.
-        call: `None`, or while a `reset`, `recv` or `close` is running, an object
-            that stands for this call. By it a watchdog sees that a call hangs.
+        options: Dict of all options with their values, of JSON types.
+        recipe: Tuple `(env, options)`: the argument and the dict of keyword arguments
+            with which `make_envs` makes more environments of this kind.
+        call: `None`; while `reset`, `recv` or `close` is running, an object unique to
+            this call. If it stays the same for long, the call hangs (see `Watchdog`).
     """
 
     env_id: str
@@ -79,25 +79,29 @@ class VectorEnvs(abc.ABC):
             seed = checks.integer("seed", seed, minimum=0)
         self._seed = seed
         self.call: object | None = None
-        self._state = "unset"
+        self._state = "needs reset"
         self._scores = np.zeros(self.num_envs, np.float64)
         self._lengths = np.zeros(self.num_envs, np.int64)
         self._frames = None
 
     def reset(self, seed: int | None = None) -> np.ndarray:
-        """Starts every game anew. Used environments then equal new ones.
+        """Starts a new game in every environment, as if the environments were new.
 
         Args:
-            seed: Non-negative integer that decides all chance in the games.
-                Default: the seed given at construction, so that two resets start
-                the same games; without one, entropy of the operating system.
+            seed: Integer, at least 0, that determines all randomness in the games.
+                Default: the seed given to the constructor, so that every such reset
+                starts the same games; if that is `None`, fresh entropy.
 
         Returns:
-            Array, shape `(n, *stored_shape)`.
+            Array of the observations, shape `(n, *stored_shape)`.
+
+        Raises:
+            RuntimeError: If the environments are closed.
+            EnvFault: If an environment failed, or returned an invalid observation.
         """
         self.check_open()
         seeds = game_seeds(self._seed if seed is None else seed, self.num_envs)
-        self._state = "unset"
+        self._state = "needs reset"
         observations = self._call(self._reset, seeds)
         self._scores[:] = 0.0
         self._lengths[:] = 0
@@ -106,55 +110,55 @@ class VectorEnvs(abc.ABC):
         return observations
 
     def send(self, actions: np.ndarray | Sequence[Any]) -> None:
-        """Hands over one action per environment and returns at once.
+        """Sends one action to each environment, and returns without waiting.
 
         Args:
             actions: Integer array or sequence, shape `(n,)`, each
                 `0 ... num_actions - 1`.
 
         Raises:
-            ValueError: If an action is out of range. No environment has got one:
-                ALE hangs on an action that it does not know.
+            ValueError: If an action is out of range. Then none is sent: ALE would
+                hang on an unknown action.
             RuntimeError: If the order of `reset`, `send` and `recv` is wrong.
         """
         self.check_open()
         if self._state == "sent":
             raise RuntimeError("`send` was called twice. Call `recv` in between.")
-        if self._state == "unset":
+        if self._state == "needs reset":
             raise RuntimeError("Call `reset` before `send`.")
         actions = self._check_actions(actions)
-        self._state = "unset"
+        self._state = "needs reset"
         self._send(actions)
         self._state = "sent"
 
     def recv(self) -> Step:
-        """Waits for the outcome of the actions that were sent.
+        """Waits for the results of the actions that were sent.
 
-        After an error, `reset` must be called first.
+        After an error, call `reset`.
 
         Returns:
             A `Step`.
 
         Raises:
-            EnvFault: If an environment failed, or returned what is not finite or
-                not of the declared shape and dtype.
-            RuntimeError: If nothing was sent.
+            EnvFault: If an environment failed, or returned values that are not
+                finite or not of the declared shape and dtype.
+            RuntimeError: If `send` was not called before.
         """
         self.check_open()
         if self._state != "sent":
             raise RuntimeError("Nothing to receive. Call `send` before `recv`.")
-        self._state = "unset"
+        self._state = "needs reset"
         step = self._call(self._recv)
         self._state = "ready"
         return step
 
     def step(self, actions: np.ndarray | Sequence[Any]) -> Step:
-        """`send` followed by `recv`. See both."""
+        """Calls `send` and then `recv`. See both."""
         self.send(actions)
         return self.recv()
 
     def close(self) -> None:
-        """Ends the games and frees what they hold. A second call does nothing."""
+        """Closes the environments. A second call does nothing."""
         if self._state != "closed":
             self._state = "closed"
             self._call(self._close)
@@ -171,7 +175,7 @@ class VectorEnvs(abc.ABC):
 
     @abc.abstractmethod
     def _reset(self, seeds):
-        """Restarts all games, even between `_send` and `_recv`.
+        """Restarts all games. It may be called between `_send` and `_recv`.
 
         Args:
             seeds: int64 array, shape `(n,)`.
@@ -182,15 +186,15 @@ class VectorEnvs(abc.ABC):
 
     @abc.abstractmethod
     def _send(self, actions):
-        """Starts a step with checked actions, an int64 array `(n,)` of its own."""
+        """Starts a step with valid actions: a new int64 array, shape `(n,)`."""
 
     @abc.abstractmethod
     def _recv(self):
-        """Ends the step; returns `self._finish(...)`."""
+        """Waits for the step, and returns `self._finish(...)`."""
 
     @abc.abstractmethod
     def _close(self):
-        """Frees everything. Called once."""
+        """Closes the environments. Called once."""
 
     @abc.abstractmethod
     def _newest_frames(self, observations):
@@ -202,7 +206,7 @@ class VectorEnvs(abc.ABC):
         Args:
             lives: Integer array, `(n,)`, for the `Episode` records.
             out_of_time: Bool array, `(n,)`, whether a time limit ended the episode.
-            **fields: Those of `Step` but `episodes`.
+            **fields: All fields of `Step` except `episodes`.
         """
         restarted = fields["restarted"]
         self._scores += fields["rewards"]
@@ -224,7 +228,7 @@ class VectorEnvs(abc.ABC):
         return Step(episodes=episodes, **fields)
 
     def _call(self, function, *arguments):
-        """Calls what may block, and lets a watchdog see it."""
+        """Calls a function that may block, and sets `call` while it runs."""
         self.call = object()
         try:
             return function(*arguments)
@@ -232,7 +236,7 @@ class VectorEnvs(abc.ABC):
             self.call = None
 
     def check_open(self) -> None:
-        """Raises a `RuntimeError` if they are closed."""
+        """Raises `RuntimeError` if the environments are closed."""
         if self._state == "closed":
             raise RuntimeError(f"{self!r} is closed. Make a new one.")
 

@@ -1,4 +1,4 @@
-"""Any Gymnasium environment with discrete actions, `n` of them one after the other."""
+"""Steps `n` copies of a Gymnasium environment, one after the other."""
 
 from __future__ import annotations
 
@@ -23,29 +23,30 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class GymnasiumEnvs(VectorEnvs):
-    """`n` copies of one Gymnasium environment.
+    """`n` copies of one Gymnasium environment with discrete actions.
 
-    `send` keeps the actions; `recv` steps the environments, in this thread, one
-    after the other. Time limits are those of the registered id.
+    `send` stores the actions; `recv` steps the environments one after the other, in
+    the caller's thread. The time limit is that of the registered id.
 
-    Observations: `Box` spaces of uint8 stay uint8, all other `Box` spaces become
-    float32; `Discrete` becomes one-hot float32, `MultiBinary` float32. What the
-    environment returns must have the declared shape, be finite, and have the
-    declared dtype or be cast to it without loss; floats may be rounded.
-    An environment that says both terminated and truncated is terminated.
+    Observations of a uint8 `Box` stay uint8. Those of any other `Box`, and of
+    `MultiBinary`, become float32; those of `Discrete` become one-hot float32. They
+    must be finite, have the declared shape, and have the declared dtype or a dtype
+    that can be cast to it without loss, except that floats may be rounded.
+    A step that is both terminated and truncated counts as terminated.
 
     Args:
         env: String, a registered id, or a constructor: a class or function that
             returns a new `gymnasium.Env` each time.
-        num_envs: Integer, copies of the environment.
-        seed: Integer, the default of `reset`, or `None`.
+        num_envs: Integer, the number of copies.
+        seed: Integer, the default seed of `reset`, or `None`.
         env_kwargs: Dict of keyword arguments for the environment, or `None`.
 
     Raises:
-        ValueError: If the actions are not `Discrete`, or the observations not
-            `Box`, `Discrete` or `MultiBinary`, or if `env` returns an environment
-            that it returned before.
-        TypeError: If `env` is neither, or does not return a `gymnasium.Env`.
+        ValueError: If the action space is not `Discrete`, if the observation space
+            is not `Box`, `Discrete` or `MultiBinary`, or if `env` returns the same
+            environment a second time.
+        TypeError: If `env` is neither a string nor a constructor, or does not return
+            a `gymnasium.Env`.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class GymnasiumEnvs(VectorEnvs):
         }
 
     def _read_spaces(self):
-        """Sets what follows from the spaces, or refuses them."""
+        """Checks the spaces, and sets the attributes that depend on them."""
         action_space, space = _spaces(self._envs[0])
         for other in self._envs[1:]:
             if _spaces(other) != (action_space, space):
@@ -144,13 +145,14 @@ class GymnasiumEnvs(VectorEnvs):
             outcome = self._envs[index].reset(seed=seed)
         except Exception as error:
             raise _failure(where, error) from error
-        # An array of two numbers, as of the older Gym, would be taken apart, too.
+        # The old `gym` returned the observation only. If it has a length of 2, it could
+        # be unpacked by mistake.
         if not isinstance(outcome, tuple) or len(outcome) != 2:
             raise _wrong_outcome(where, "reset", "observation, info", outcome)
         return self._encode(where, outcome[0])
 
     def _step(self, index, action):
-        """Returns one environment's successor, reward and flags, all checked."""
+        """Returns one environment's next observation, reward and flags, checked."""
         step = self._lengths[index] + 1
         where = f"Environment {index} ({self.env_id}), step {step} of its episode"
         try:
@@ -180,13 +182,13 @@ def _wrong_outcome(where, method, fields, outcome):
     if isinstance(outcome, tuple):
         received = f"{len(outcome)} values"
     return EnvFault(
-        f"{where}: `{method}` must return `({fields})`. That of the older Gym returned "
-        f"less: the package `shimmy` has wrappers. Received: {received}"
+        f"{where}: `{method}` must return `({fields})`. Environments of the old `gym` "
+        f"need a wrapper of the package `shimmy`. Received: {received}"
     )
 
 
 def _check_reward(where, reward):
-    """Returns the reward as a float32, or refuses it."""
+    """Returns the reward as a float32; raises `EnvFault` if it is invalid."""
     is_scalar = isinstance(reward, np.ndarray) and reward.shape == ()
     number = reward[()] if is_scalar else reward
     if not isinstance(number, numbers.Real | np.bool_):
@@ -198,30 +200,30 @@ def _check_reward(where, reward):
     return np.float32(number)
 
 
-# The innermost environments that were made so far, by `id`, as long as they exist.
+# All existing innermost environments that were made here, by `id`.
 _MADE: weakref.WeakValueDictionary[int, gymnasium.Env] = weakref.WeakValueDictionary()
 
 
 def _make(env, env_kwargs):
-    """Returns a new environment; refuses one that was returned before."""
+    """Returns a new environment; raises `ValueError` if `env` returned it before."""
     check_env(env)
     if isinstance(env, str):
-        # What its checker warns of, this class refuses.
+        # Gymnasium's checker warns. This class checks the same and raises errors.
         made = gymnasium.make(env, disable_env_checker=True, **env_kwargs)
     else:
         made = env(**env_kwargs)
     if not isinstance(made, gymnasium.Env):
         raise TypeError(
-            "`env` must return a `gymnasium.Env`, one environment (`num_envs` makes "
-            "several; those of the older `gym` need a wrapper, see the package "
-            f"`shimmy`). Received: {env=}, which returned {made!r}"
+            "`env` must return one `gymnasium.Env`. Use `num_envs` to make several; "
+            "environments of the old `gym` need a wrapper of the package `shimmy`. "
+            f"Received: {env=}, which returned {made!r}"
         )
     innermost = made.unwrapped
     if _MADE.get(id(innermost)) is innermost:
         raise ValueError(
-            "`env` must return a new environment each time, as a class does, or "
-            "`lambda: MyEnv()`, but not `lambda: my_env`. An evaluation makes its own, "
-            f"too. Received: {env=}, which returned {made!r} before"
+            "`env` must return a new environment each time: write the class or "
+            "`lambda: MyEnv()`, not `lambda: my_env`. Evaluations also call `env`. "
+            f"Received: {env=}, which returned {made!r} before"
         )
     _MADE[id(innermost)] = innermost
     _check_reset(made)
@@ -229,7 +231,7 @@ def _make(env, env_kwargs):
 
 
 def _check_reset(made):
-    """Refuses a `reset` that takes no seed, as of the older Gym."""
+    """Raises `ValueError` if `reset` takes no seed, as in the old `gym`."""
     try:
         inspect.signature(made.reset).bind(seed=0)
     except TypeError as error:
@@ -237,7 +239,7 @@ def _check_reset(made):
             "`env` must make environments with `def reset(self, *, seed=None, "
             f"options=None)`. Received: {made!r}, whose `reset` {error}"
         ) from None
-    except ValueError:  # written in C, it has no signature
+    except ValueError:  # methods written in C may have no signature
         pass
 
 
@@ -259,8 +261,8 @@ def _check_action_space(env_id, space):
     received = f"Received: {env_id} with action_space={space}"
     if not isinstance(space, spaces.Discrete):
         raise ValueError(
-            "`env` must have a `Discrete` action space of `gymnasium.spaces`. Number "
-            "the actions that matter, and translate the numbers with "
+            "`env` must have a `Discrete` action space of `gymnasium.spaces`. Choose "
+            "a list of actions, and translate its indices with "
             f"`gymnasium.wrappers.TransformAction`. {received}"
         )
     if space.n < 1:
@@ -273,5 +275,5 @@ def _action_meanings(env):
 
 
 def _jsonable(env_kwargs):
-    """Returns `env_kwargs` with what JSON cannot hold as its `repr`."""
+    """Returns `env_kwargs` as JSON types, with the `repr` of other values."""
     return json.loads(json.dumps(env_kwargs, default=repr, skipkeys=True))

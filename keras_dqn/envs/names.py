@@ -1,9 +1,9 @@
 """The ids of Atari games.
 
-A game has many ids, and an id says more than the game: by Gymnasium's convention
-`-v5` and `-v0` repeat the previous action with a probability of 0.25 ("sticky
-actions"), `-v4` never does. An id that asks for what `AtariEnvs` does not do is
-refused, with an id that can be used instead.
+A game has several ids, which differ in their options. By Gymnasium's convention, `-v5`
+and `-v0` repeat the previous action with a probability of 0.25 ("sticky actions"), and
+`-v4` never does. If an id stands for options that `AtariEnvs` does not support, the
+error names another id.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _ID = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class AtariName:
-    """What an Atari id stands for.
+    """The game and the options that an Atari id stands for.
 
     Attributes:
-        rom: String, what ALE calls the game: `"ms_pacman"`.
-        canonical: String, what this library calls it: `"ALE/MsPacman"`.
-        repeat_action_probability: Float, what the id implies.
+        rom: String, ALE's name of the game: `"ms_pacman"`.
+        canonical: String, this library's name of the game: `"ALE/MsPacman"`.
+        repeat_action_probability: Float, 0.25 for ids with sticky actions, else 0.
     """
 
     rom: str
@@ -60,14 +60,14 @@ def parse_atari_name(
             stand for a random frame skip in Gymnasium; here the frame skip is
             always the one in the options.
         roms: The names of all games that ALE knows, in snake case.
-        other_ids: Further ids, only to be suggested for a misspelled `name`.
+        other_ids: Further ids to suggest for a misspelled `name`.
 
     Returns:
         An `AtariName`.
 
     Raises:
-        ValueError: If no such game exists, with the nearest names, or if the id
-            asks for what `AtariEnvs` does not do.
+        ValueError: If no such game exists, or if `AtariEnvs` does not support what
+            the id stands for.
     """
     match = _ID.fullmatch(name)
     by_key = {rom.replace("_", ""): rom for rom in roms}
@@ -81,12 +81,12 @@ def parse_atari_name(
             f"Received: env={name!r}"
         )
     rom = by_key[key]
-    _check_honored(name, match, rom)
+    _check_supported(name, match, rom)
     return AtariName(rom, f"ALE/{_title(rom)}", _STICKY[match["version"]])
 
 
 def is_made_by_ale(spec: Any) -> bool:
-    """Whether a Gymnasium `EnvSpec` is one of ALE's."""
+    """Whether a Gymnasium `EnvSpec` is of an ALE environment."""
     return str(spec.entry_point).startswith("ale_py")
 
 
@@ -98,8 +98,8 @@ def find_game(env: str) -> tuple[AtariName, pathlib.Path, str]:
 
     Raises:
         ImportError: If ALE is not installed.
-        TypeError: If `env` is no string.
-        ValueError: If the game is unknown, or its ROM missing or damaged.
+        TypeError: If `env` is not a string.
+        ValueError: If the game is unknown, or its ROM is missing or damaged.
     """
     try:
         import ale_py
@@ -127,8 +127,8 @@ def _title(rom):
     return rom.title().replace("_", "")
 
 
-def _check_honored(name, match, rom):
-    """Refuses ids that ask for something else than what would be played."""
+def _check_supported(name, match, rom):
+    """Raises `ValueError` for ids of options that `AtariEnvs` does not support."""
     kind, version = (match["kind"] or "").lower(), match["version"]
     if rom in _TWO_PLAYERS:
         reason, instead = "needs two players", "Breakout"
@@ -145,6 +145,6 @@ def _check_honored(name, match, rom):
     else:
         return
     raise ValueError(
-        f"`env` must be an id that can be played as it says; this one {reason}. "
+        f"`env` must be an Atari id that is supported here; this id {reason}. "
         f"Use {instead!r}. Received: env={name!r}"
     )

@@ -1,4 +1,4 @@
-"""What the observations of a Gymnasium environment become: float32 or uint8 arrays."""
+"""Converts observations of Gymnasium environments to float32 or uint8 arrays."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from keras_dqn.envs.step import EnvFault
 
 
 class Encoder:
-    """Checks observations against their space, and makes one kind of array of them.
+    """Checks observations against their space, and converts them to arrays.
 
-    `Box` spaces of uint8 stay uint8, all other `Box` spaces become float32;
-    `Discrete` becomes one-hot float32, `MultiBinary` float32.
+    Observations of a uint8 `Box` stay uint8. Those of any other `Box`, and of
+    `MultiBinary`, become float32; those of `Discrete` become one-hot float32.
 
     Args:
-        env_id: String, for the message.
-        space: `Box`, `Discrete` or `MultiBinary`.
+        env_id: String, for the error message.
+        space: The observation space: `Box`, `Discrete` or `MultiBinary`.
 
     Attributes:
         shape: Tuple, the shape of an encoded observation.
@@ -25,15 +25,15 @@ class Encoder:
             or with a last axis of 1 or 3 colors.
 
     Raises:
-        ValueError: If `space` is another one.
+        ValueError: If `space` is of another kind.
     """
 
     def __init__(self, env_id: str, space: spaces.Space) -> None:
         if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiBinary):
             raise ValueError(
                 "`env` must have a `Box`, `Discrete` or `MultiBinary` observation "
-                "space of `gymnasium.spaces`. Make a `Box` of another one with "
-                "`lambda: gymnasium.wrappers.FlattenObservation(...)`. Received: "
+                "space of `gymnasium.spaces`. Flatten any other space with "
+                "`lambda: gymnasium.wrappers.FlattenObservation(MyEnv())`. Received: "
                 f"{env_id} with observation_space={space}"
             )
         is_discrete = isinstance(space, spaces.Discrete)
@@ -47,7 +47,7 @@ class Encoder:
         self._space = space
 
     def _one_hot(self, where, observation):
-        """Returns float32 `(n,)`."""
+        """Returns a one-hot float32 array, shape `(n,)`."""
         array = _as_array(observation)
         position = -1
         if array.shape == () and array.dtype.kind in "biuf" and np.isfinite(array):
@@ -60,14 +60,14 @@ class Encoder:
         return one_hot
 
     def _array(self, where, observation):
-        """Returns a finite array of its own, of `shape` and `dtype`."""
+        """Returns a new, finite array of `shape` and `dtype`."""
         array, space = _as_array(observation), self._space
         if array.shape != space.shape or array.dtype != space.dtype:
             self._check_castable(where, observation, array)
         if array.dtype == self.dtype:
             array = array.copy()
         else:
-            with np.errstate(over="ignore"):  # found below
+            with np.errstate(over="ignore"):  # inf is refused below
                 array = array.astype(self.dtype)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise EnvFault(
@@ -77,7 +77,7 @@ class Encoder:
         return array
 
     def _check_castable(self, where, observation, array):
-        """Refuses another shape, and what would lose more than digits of a float."""
+        """Raises `EnvFault` unless a cast loses nothing but digits of floats."""
         space = self._space
         if array.shape == space.shape and array.dtype.kind in "biuf":
             if space.dtype.kind == "f":
