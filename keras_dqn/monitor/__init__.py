@@ -1,10 +1,10 @@
-"""Monitors: they read the records of a run, and never change the run.
+"""Monitors: they show or store the records of a run, and never change the run.
 
 Every monitor has the methods `start(info)`, `write(progress)`, `message(text)` and
 `close()`, and is a context manager. `Monitors` sends each call to several.
 
-`LiveConsole` needs rich and `TensorBoard` needs tensorboardX; each is imported
-when it is first asked for.
+`LiveConsole` needs rich, and `TensorBoard` needs tensorboardX. Each is imported when
+it is first used.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def __dir__() -> list[str]:
 def make_console(
     mode: str = "auto", stream: TextIO | None = None, log_interval_iterations: int = 10
 ) -> Monitor:
-    """Returns the console for `stream`: a live panel on a terminal, else lines.
+    """Returns a console for `stream`: a live panel on a terminal, else lines.
 
     Args:
         mode: `"auto"`, `"live"`, `"plain"`, or `"none"` for a console that prints
@@ -61,13 +61,14 @@ def make_console(
             move its cursor, and `"plain"` elsewhere (a pipe, a file, a notebook).
         stream: Text stream. `None` is `sys.stdout`.
         log_interval_iterations: Int, at least 1. Iterations between two lines
-            in plain mode. The live panel draws by the clock instead.
+            in plain mode. The live panel is drawn every half second instead.
 
     Returns:
-        A `LiveConsole`, a `PlainConsole`, or a `Monitors` of none.
+        A `LiveConsole`, a `PlainConsole`, or an empty `Monitors`, which prints
+        nothing.
 
     Raises:
-        ValueError: If `mode` is none of these.
+        ValueError: If `mode` is not one of these.
     """
     checks.choice("mode", mode, _MODES)
     stream = sys.stdout if stream is None else stream
@@ -81,9 +82,9 @@ def make_console(
 
 
 def _can_draw(stream):
-    """Whether `stream` is a terminal with a cursor that can be moved."""
+    """Whether `stream` is a terminal that can move its cursor."""
     try:
         is_terminal = stream.isatty()
-    except (AttributeError, ValueError):  # no stream at all, or a closed one
+    except (AttributeError, ValueError):  # no stream, or a closed one
         return False
     return is_terminal and os.environ.get("TERM", "") not in ("", "dumb", "unknown")

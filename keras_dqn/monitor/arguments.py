@@ -1,4 +1,4 @@
-"""Refuses what cannot be told of a run, with what to write instead."""
+"""Checks the arguments `monitors` and `callbacks`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from keras_dqn.monitor.base import Monitor
 
 
 def check_monitors(monitors: object) -> None:
-    """Refuses what is not `"auto"`, `None` or a `Monitor`.
+    """Raises an error unless `monitors` is `"auto"`, `None` or a `Monitor`.
 
     Raises:
-        TypeError: With what to write instead.
+        TypeError: If it is something else. The message says what to write instead.
     """
     if monitors is None or isinstance(monitors, Monitor):
         return
@@ -25,15 +25,16 @@ def check_monitors(monitors: object) -> None:
         instead = f"keras_dqn.monitor.Monitors({checks.shown(monitors)})"
     elif isinstance(monitors, type):
         instead = f"{monitors.__name__}(...)"
-    rule = "'auto', None or one `Monitor` (functions belong into `callbacks`)"
+    rule = "'auto', None or one `Monitor` (functions go into `callbacks`)"
     raise checks.wrong_kind("monitors", rule, monitors, instead)
 
 
 def check_callbacks(callbacks: object) -> None:
-    """Refuses what is not a list or tuple of functions of two arguments.
+    """Raises an error unless `callbacks` is a list or tuple of suitable functions.
 
     Raises:
-        TypeError: With what to write instead.
+        TypeError: If it is something else, or an item is not a function of two
+            arguments. The message says what to write instead.
     """
     name = "callback(agent, progress)"
     if not isinstance(callbacks, list | tuple):
@@ -42,13 +43,13 @@ def check_callbacks(callbacks: object) -> None:
         raise checks.wrong_kind("callbacks", rule, callbacks, f"[{shown}]")
     for i, callback in enumerate(callbacks):
         if not _takes_two(callback):
-            rule = f"a function `{name}`, no class and none of Keras's callbacks"
+            rule = f"a function `{name}`, not a class or a Keras callback"
             instead = "lambda agent, progress: ..."
             raise checks.wrong_kind(f"callbacks[{i}]", rule, callback, instead)
 
 
 def _takes_two(callback):
-    """Whether it is called with two arguments. A class would make an object of them."""
+    """Whether `callback` is a function of two arguments, and not a class."""
     if not callable(callback) or isinstance(callback, type):
         return False
     try:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Monitor:
-    """Reads the records of a run.
+    """Shows or stores the records of a run. This one does nothing.
 
     Call `resume` (only if a run is resumed from a checkpoint) and `start`, then
     `write` once per iteration, then `close`. A monitor that can no longer write
@@ -23,15 +23,15 @@ class Monitor:
     def resume(self, env_steps: int) -> None:
         """Prepares for a run that is resumed at `env_steps`. Call it before `start`.
 
-        Records of `env_steps` or later are deleted or hidden, so that no step is in
+        Records at `env_steps` or later are deleted or hidden, so that no step is in
         the log twice.
 
         Args:
-            env_steps: Int. `env_steps` of the next record.
+            env_steps: Int, agent steps, those of the next record.
         """
 
     def start(self, info: RunInfo) -> None:
-        """Receives the facts of the run, before the first record.
+        """Receives the description of the run, before the first record.
 
         Args:
             info: `RunInfo`.
@@ -52,7 +52,7 @@ class Monitor:
         """
 
     def close(self) -> None:
-        """Releases files and the terminal. It may be called twice."""
+        """Closes files and releases the terminal. A second call does nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -64,10 +64,10 @@ class Monitor:
 class Monitors(Monitor):
     """Sends every call to several monitors, in their order.
 
-    All of them are closed, even if closing one of them raises.
+    All of them are closed, even if one of them raises an error when it is closed.
 
     Args:
-        monitors: Iterable of monitors.
+        monitors: Iterable of `Monitor`.
     """
 
     def __init__(self, monitors: Iterable[Monitor]) -> None:
@@ -79,7 +79,7 @@ class Monitors(Monitor):
             monitor.resume(env_steps)
 
     def start(self, info: RunInfo) -> None:
-        """See `Monitor.start`. If one cannot start, all of them are closed."""
+        """See `Monitor.start`. If one of them raises an error, all are closed."""
         try:
             for monitor in self._monitors:
                 monitor.start(info)

@@ -1,7 +1,7 @@
-"""The console on a terminal: one panel that is drawn again and again.
+"""The console on a terminal: a panel that is redrawn in place.
 
-`write` stores the record, and draws it if the last drawing is half a second old.
-There is no thread.
+`write` stores the record, and redraws the panel if that was last done half a second
+ago or earlier. There is no thread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PACE_WINDOWS = 6  # the time left is estimated over this many rate windows
 
 
 class LiveConsole(Monitor):
-    """Draws a panel with a progress bar and the run's figures.
+    """Draws a panel with a progress bar and the statistics of the run.
 
     Other output to the same terminal through `sys.stdout` or `sys.stderr` appears
     above the panel. If the terminal is closed, the console prints nothing more, and
@@ -41,9 +41,9 @@ class LiveConsole(Monitor):
 
     Args:
         stream: Text stream, or a `rich.console.Console`. `None` is `sys.stdout`.
-        refresh_seconds: Float. Shortest time between two drawings.
-        window_seconds: Float. Seconds of training that a rate looks back over.
-        clock: Function that returns monotonic seconds.
+        refresh_seconds: Float, the shortest time between two redraws.
+        window_seconds: Float. Rates are averages over this many seconds of training.
+        clock: Function without arguments that returns monotonic seconds.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class LiveConsole(Monitor):
             redirect_stdout=self._stream is sys.stdout,
             redirect_stderr=self._stream is sys.stdout and _is_terminal(sys.stderr),
         )
-        atexit.register(self.close)  # shows the cursor again in any case
+        atexit.register(self.close)  # shows the cursor again, however the process exits
         with self._terminal():
             for line in texts.introduction(info, self._console.width):
                 self._print(line)
@@ -107,34 +107,34 @@ class LiveConsole(Monitor):
         live = self._live
         if live is not None:
             if self._progress is not None:
-                self._note_rates()
+                self._update_rates()
             with self._terminal():
                 live.stop()
-            self._let_go()
+            self._forget_live()
         self._is_silent = True
 
     def _is_about_to_compile(self):
-        """Returns true once, before the first update, which takes long to compile."""
+        """Returns true once: before the first update, which is slow to compile."""
         if self._has_announced or self._was_training:
             return False
         self._has_announced = panel.is_first_update_next(self._info, self._progress)
         return self._has_announced
 
     def _begin_training(self, progress):
-        """Resets the rates, which must not include filling and compiling."""
+        """Resets the rates, so that they exclude filling the replay and compiling."""
         self._was_training = progress.is_training
         self._work.clear()
         self._pace.clear()
-        self._note_rates()
+        self._update_rates()
 
-    def _note_rates(self):
+    def _update_rates(self):
         progress = self._progress
         done = progress.env_steps_done
         self._work.add(self._work_seconds, done, progress.updates)
         self._pace.add(self._clock(), done)
 
     def _draw(self):
-        self._note_rates()
+        self._update_rates()
         with self._terminal():
             self._live.refresh()
         self._next_draw = self._clock() + self._refresh_seconds
@@ -159,21 +159,21 @@ class LiveConsole(Monitor):
 
     @contextlib.contextmanager
     def _terminal(self):
-        """Turns the console off if the terminal is closed."""
+        """Silences the console if the terminal is closed."""
         try:
             yield
         except (OSError, ValueError) as error:
             if not is_gone(self._stream, error):
                 raise
             live = self._live
-            self._let_go()
+            self._forget_live()
             self._is_silent = True
             silence(self._stream)
             if live is not None:
                 with contextlib.suppress(OSError, ValueError):
                     live.stop()  # restores `sys.stdout` and `sys.stderr`
 
-    def _let_go(self):
+    def _forget_live(self):
         self._live = None
         atexit.unregister(self.close)
 
@@ -183,7 +183,7 @@ def _is_terminal(stream):
 
 
 class _Console(Console):
-    """A console that raises on a closed pipe. rich's own would end the process."""
+    """A console that raises on a closed pipe, where rich would exit the process."""
 
     def on_broken_pipe(self):
         raise BrokenPipeError("The output's pipe or terminal is closed.")

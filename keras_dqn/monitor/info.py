@@ -1,4 +1,4 @@
-"""The facts of a run that monitors receive before its first record."""
+"""The description of a run that monitors receive before its first record."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ class RunInfo:
     """What is trained, on which backend and device, and for how long.
 
     Attributes:
-        env_id: The game, such as `"ALE/Breakout"`.
+        env_id: Name of the environment, such as `"ALE/Breakout"`.
         backend: Keras backend: `"tensorflow"`, `"jax"` or `"torch"`.
-        device: The device in words, such as `"CPU"`.
+        device: Name of the device, such as `"CPU"`.
         versions: Dict of package name to version. `"keras_dqn"` is shown first.
-        env_options: Dict of every resolved option of the environments.
-            `frame_skip`, if there is one, is the emulator frames per agent step.
-            `life_loss` decides what a score is counted over.
+        env_options: Dict of all options of the environments. `frame_skip`, if
+            present, is the number of emulator frames per agent step. `life_loss`
+            determines `score_unit`.
         settings: Dict of the run's settings.
-        replay_nbytes_when_full: Bytes that the replay takes when it is full.
-        total_env_steps: Agent steps, over all environments, at which the run
-            ends.
-        num_envs: Environments that run side by side.
+        replay_nbytes_when_full: Bytes that the full replay needs.
+        total_env_steps: Agent steps, summed over all environments, at which the
+            run ends.
+        num_envs: Number of environments.
         seed: Seed of the run, or `None`.
     """
 
@@ -43,10 +43,10 @@ class RunInfo:
 
     @property
     def score_unit(self) -> str:
-        """What one score is counted over: a `"life"`, a `"game"` or an `"episode"`.
+        """What a score is the sum of rewards of: `"life"`, `"game"` or `"episode"`.
 
         With `life_loss="reset"` a lost life resets the game, so a score is that of a
-        single life and cannot be compared with scores of whole games.
+        single life. It cannot be compared with scores of whole games.
         """
         life_loss = self.env_options.get("life_loss")
         if life_loss is None:

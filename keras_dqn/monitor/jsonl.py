@@ -1,6 +1,6 @@
 """`metrics.jsonl`: one JSON object per line, for programs to read.
 
-The `type` of a line is `"start"` (the facts of the run, at each start or resume),
+The `type` of a line is `"start"` (`RunInfo`, at each start or resume),
 `"metrics"` (one per logged interval) or `"episode"` (one per finished episode).
 Every line has `env_steps`, the agent steps taken before its iteration. Within one
 run they never decrease. Values that are unknown or not finite are `null`.
@@ -33,10 +33,10 @@ class JsonLines(Monitor):
     """Appends records to a file, complete lines only.
 
     If the file cannot be written (a full disk, a read-only directory), a warning is
-    logged once, the lines that do not fit are lost, and training goes on.
+    logged once, lines that cannot be written are lost, and training goes on.
 
     Args:
-        path: Path of the file. Its directory is made if there is none.
+        path: Path of the file. Its directory is created if necessary.
         log_interval_iterations: Int, at least 1. Iterations between two lines
             of type `"metrics"`.
     """
@@ -53,7 +53,7 @@ class JsonLines(Monitor):
         self._start_env_steps = 0
 
     def resume(self, env_steps: int) -> None:
-        """See `Monitor.resume`. Lines of `env_steps` or later are deleted."""
+        """See `Monitor.resume`. Lines at `env_steps` or later are deleted."""
         if self._file is not None:
             raise RuntimeError("`resume` must be called before `start`.")
         self._start_env_steps = int(env_steps)
@@ -84,8 +84,8 @@ class JsonLines(Monitor):
         for episode in progress.episodes:
             self._append("episode", progress.env_steps, _episode(episode))
         if progress.iteration % self._log_interval == 0:
-            figures = _figures(progress, *self._interval.take())
-            self._append("metrics", progress.env_steps, figures)
+            metrics = _metrics(progress, *self._interval.take())
+            self._append("metrics", progress.env_steps, metrics)
 
     def close(self) -> None:
         """See `Monitor.close`."""
@@ -101,7 +101,7 @@ class JsonLines(Monitor):
         if self._file is None:
             return
         line = {"type": kind, "env_steps": env_steps, **values}
-        data = (json.dumps(_plain(line), allow_nan=False) + "\n").encode()
+        data = (json.dumps(_as_json(line), allow_nan=False) + "\n").encode()
         size = None
         try:
             size = os.fstat(self._file.fileno()).st_size
@@ -109,11 +109,11 @@ class JsonLines(Monitor):
                 raise OSError("the disk is full")
         except OSError as error:
             if size is not None:
-                self._take_back(size)
+                self._truncate(size)
             self._warn(error)
 
-    def _take_back(self, size):
-        """Truncates the file to `size`, to remove an incomplete line."""
+    def _truncate(self, size):
+        """Truncates the file to `size` bytes, to remove an incomplete line."""
         try:
             os.ftruncate(self._file.fileno(), size)
         except OSError as error:
@@ -123,23 +123,23 @@ class JsonLines(Monitor):
         if not self._has_warned:
             self._has_warned = True
             _LOG.warning(
-                "Cannot write %s (%s). The training goes on without it.",
+                "Cannot write %s (%s). Training goes on without it.",
                 self._path,
                 error,
             )
 
 
 def cut_off(path: pathlib.Path, env_steps: int) -> None:
-    """Truncates a file at the last run's first line of `env_steps` or later.
+    """Removes the lines at `env_steps` or later from the end of a file.
 
-    An incomplete last line is removed too. Earlier runs in the same file stay.
+    Only the last run in the file is changed. An incomplete last line is removed too.
 
     Args:
         path: Path of a file that `JsonLines` wrote.
-        env_steps: Int. `env_steps` at which the run is resumed.
+        env_steps: Int, the agent steps at which the run is resumed.
 
     Raises:
-        FileNotFoundError: If there is no file.
+        FileNotFoundError: If the file does not exist.
     """
     with open(path, "r+b") as file:
         cut, position = None, 0
@@ -158,7 +158,7 @@ def cut_off(path: pathlib.Path, env_steps: int) -> None:
 
 
 def last_env_steps(path: pathlib.Path) -> int:
-    """Returns the last `env_steps` in a file that `JsonLines` wrote; 0 without any."""
+    """Returns the last `env_steps` in a file of `JsonLines`, or 0 if there is none."""
     try:
         with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -196,7 +196,7 @@ def _episode(episode):
     }
 
 
-def _figures(progress, env_steps_per_second, updates_per_second):
+def _metrics(progress, env_steps_per_second, updates_per_second):
     return {
         "iteration": progress.iteration,
         "updates": progress.updates,
@@ -217,14 +217,14 @@ def _figures(progress, env_steps_per_second, updates_per_second):
     }
 
 
-def _plain(value):
-    """Returns `value` in JSON's types. Floats that are not finite become `None`."""
+def _as_json(value):
+    """Returns `value` as JSON types. Floats that are not finite become `None`."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _as_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_as_json(item) for item in value]
     if hasattr(value, "tolist"):  # NumPy scalars and arrays
-        return _plain(value.tolist())
+        return _as_json(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, int, str)):

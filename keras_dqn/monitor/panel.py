@@ -1,7 +1,7 @@
 """The contents and layout of the live panel.
 
-A terminal of at least 114 characters shows the values in three columns, one of at
-least 80 in two, and a narrower one in one.
+The values are in three columns if the terminal is at least 114 characters wide, in
+two if it is at least 80 wide, and else in one.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from keras_dqn.progress import Progress
 _THREE_COLUMNS = 112
 _TWO_COLUMNS = 78
 _ONE_LINE_STATUS = 56
-_RATIOS = (5, 6, 5)  # of widths: the scores, in the middle, are the longest
-_MARGIN = 2  # so that the ^C that a terminal prints does not wrap the line
+_RATIOS = (5, 6, 5)  # of column widths: the middle column has the longest values
+_MARGIN = 2  # space for the ^C that a terminal prints
 
 
 def waiting() -> Any:
@@ -52,10 +52,10 @@ class Panel:
     Args:
         info: `RunInfo`.
         progress: The newest `Progress`.
-        elapsed: Seconds since the start, by the clock.
-        env_steps_per_second: Recent rate, or `None`.
-        updates_per_second: Recent rate, or `None`.
-        seconds_left: Seconds until the end, or `None`.
+        elapsed: Seconds since the start.
+        env_steps_per_second: Recent rate, or `None` if it is not known yet.
+        updates_per_second: Recent rate, or `None` if it is not known yet.
+        seconds_left: Seconds until the end, or `None` if not known yet.
     """
 
     info: RunInfo
@@ -72,17 +72,17 @@ class Panel:
         if width >= _THREE_COLUMNS:
             columns = [self._run(), self._play(), learning]
         elif width >= _TWO_COLUMNS:
-            # The two schedules go to the shorter column.
+            # Epsilon and beta fill up the shorter column.
             columns = [self._run() + learning[3:], self._play() + learning[:3]]
         else:
             columns = [self._run() + self._play() + learning]
         info = self.info
-        said = functools.partial(text.encodable, encoding=options.encoding)
+        encodable = functools.partial(text.encodable, encoding=options.encoding)
         yield Frame(
             Group(self._bar(), self._status(width), Text(), _grid(columns)),
-            title=Text(said(f"keras_dqn - {info.env_id}"), style="bold"),
+            title=Text(encodable(f"keras_dqn - {info.env_id}"), style="bold"),
             title_align="left",
-            subtitle=Text(said(f"{info.backend} - {info.device}"), style="dim"),
+            subtitle=Text(encodable(f"{info.backend} - {info.device}"), style="dim"),
             subtitle_align="right",
             border_style="cyan",
             box=box.ROUNDED,

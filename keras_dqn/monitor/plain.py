@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from keras_dqn.progress import Progress
 
 
-_PACE_SECONDS = 300.0
+_PACE_SECONDS = 300.0  # the time left is estimated from this many last seconds
 
 
 class PlainConsole(Monitor):
     """Prints one line every few iterations, and flushes it.
 
-    If the stream is a pipe whose reader ends, the console prints nothing more, and
+    If the stream is a pipe whose reader exits, the console prints nothing more, and
     training goes on. If that pipe is the standard output of the process, it is
     replaced by the null device, so that later output raises no error.
 
     Args:
         stream: Text stream. `None` is `sys.stdout`.
         log_interval_iterations: Int, at least 1. Iterations between two lines.
-        clock: Function that returns monotonic seconds.
+        clock: Function without arguments that returns monotonic seconds.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Steps per second, of sampling and training alone and of elapsed time.
+"""Rates: agent steps and updates per second.
 
 One iteration is too short for a precise rate, so every rate is a sum of steps
 divided by a sum of seconds.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class IntervalRates:
-    """Rates over an interval.
+    """Rates over an interval, in seconds of sampling and training.
 
     `add` adds a record; `take` returns the rates and begins a new interval.
     """
@@ -35,11 +35,11 @@ class IntervalRates:
         self._updates_before = progress.updates
 
     def take(self) -> tuple[float | None, float | None]:
-        """Returns agent steps and gradient steps per second.
+        """Returns agent steps and updates per second, and begins a new interval.
 
         Returns:
             Tuple `(env_steps_per_second, updates_per_second)` of floats; `None`
-            where nothing was timed.
+            where no time was measured.
         """
         rates = (
             _ratio(self._env_steps, self._seconds),
@@ -57,7 +57,7 @@ class SlidingRate:
     """Rates over the last `window` seconds.
 
     Args:
-        window: Float. Seconds that the rate looks back over.
+        window: Float, seconds. Rates are averages over this time.
     """
 
     def __init__(self, window: float) -> None:
@@ -65,9 +65,9 @@ class SlidingRate:
         self._points: collections.deque[tuple[float, ...]] = collections.deque()
 
     def add(self, seconds: float, *amounts: float) -> None:
-        """Adds the running totals `amounts` at time `seconds`, which must not fall."""
+        """Adds the running totals `amounts` at time `seconds`, not before the last."""
         self._points.append((seconds, *amounts))
-        # One point older than the window is kept as its beginning.
+        # The newest point before the window is kept as its beginning.
         while len(self._points) > 2 and self._points[1][0] < seconds - self._window:
             self._points.popleft()
 
@@ -91,7 +91,7 @@ class SlidingRate:
 def seconds_left(
     progress: Progress, env_steps_per_second: float | None
 ) -> float | None:
-    """Returns the seconds to the end of the run at this rate, or `None`."""
+    """Returns the seconds left until the end of the run, or `None` without a rate."""
     if not env_steps_per_second:
         return None
     left = max(progress.total_env_steps - progress.env_steps_done, 0)

@@ -1,9 +1,9 @@
-"""Event files for TensorBoard, with the tags of the reference implementation.
+"""Writes event files for TensorBoard, with the tags of the reference implementation.
 
 Scalars and the picture are written to one directory and histograms to another, so
-that TensorBoard shows them as two runs. Events are written in the caller's thread:
-the thread of tensorboardX's `SummaryWriter` dies when the disk is full, and then its
-queue fills up and the training waits for it for ever.
+that TensorBoard shows them as two runs. Events are written in the caller's thread.
+tensorboardX's `SummaryWriter` is not used: its thread dies when the disk is full, then
+its queue fills up, and training waits forever.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _HISTOGRAM_BINS = 32
 class TensorBoard(Monitor):
     """Writes scalars, a picture of the best episode, and histograms.
 
-    The scalars are `fps` (agent steps per second of sampling and training, not
-    emulator frames), `q`, `q_std`, `td_error`, `reward_mean`, `length_mean`,
+    The scalars are `fps`, `q`, `q_std`, `td_error`, `reward_mean`, `length_mean`,
     `exploration` and `beta`, as in the reference implementation, and `loss`,
-    `best_reward` and `updates_per_second`. Values that are unknown or not finite are
-    left out. If a file cannot be written, a warning is logged once, and the training
+    `best_reward` and `updates_per_second`. `fps` is agent steps, not emulator frames,
+    per second of sampling and training. Values that are unknown or not finite are
+    left out. If a file cannot be written, a warning is logged once, and training
     goes on without event files. Existing event files are never deleted.
 
     Args:
-        directory: Path of the event files.
-        histogram_directory: Path of the event files with histograms. `None` is
-            `histograms` inside `directory`.
+        directory: Path of the directory of event files.
+        histogram_directory: Path of the directory of event files with histograms.
+            `None` is `histograms` inside `directory`.
         log_interval_iterations: Int, at least 1. Iterations between two records.
 
     Raises:
@@ -71,7 +71,7 @@ class TensorBoard(Monitor):
         self._is_on = self._has_warned = False
 
     def resume(self, env_steps: int) -> None:
-        """See `Monitor.resume`. TensorBoard hides the records from there on."""
+        """See `Monitor.resume`. TensorBoard hides records at `env_steps` or later."""
         if self._is_on:
             raise RuntimeError("`resume` must be called before `start`.")
         self._purge_step = int(env_steps)
@@ -128,13 +128,13 @@ class TensorBoard(Monitor):
             self._has_warned = True
             _LOG.warning(
                 "Cannot write TensorBoard's files in %s (%s). "
-                "The training goes on without them.",
+                "Training goes on without them.",
                 self._directory,
                 error,
             )
 
     def _new_picture(self, frame):
-        """Returns a summary of `frame` in a list, if it was not written before."""
+        """Returns a list: a summary of `frame`, or nothing if it is not new."""
         if frame is None or frame.ndim != 2 or frame.dtype != np.uint8:
             return []
         if self._best_frame is not None and np.array_equal(frame, self._best_frame):
@@ -153,7 +153,7 @@ class _EventFile:
         from tensorboardX.proto import event_pb2
 
         directory.mkdir(parents=True, exist_ok=True)
-        # The count makes a file of the same second unique.
+        # The count makes names unique within the same second.
         count = len(list(directory.glob("events.out.tfevents.*")))
         name = f"events.out.tfevents.{int(time.time())}.{count:04}.{os.getpid()}"
         self._new_event = event_pb2.Event
@@ -174,12 +174,12 @@ class _EventFile:
             self._next_flush = now + _FLUSH_SECONDS
 
     def close(self):
-        """Writes what is left, and closes the file."""
+        """Flushes and closes the file."""
         self._writer.close()
 
 
 def _check_imports():
-    """Raises `ImportError`, with what to install, if a package is missing."""
+    """Raises `ImportError` if a package is missing. The message says how to install."""
     try:
         import PIL  # noqa: F401  # needed by `summary.image`
         import tensorboardX  # noqa: F401

@@ -1,4 +1,4 @@
-"""Formats numbers, and the first lines of a run."""
+"""Formats numbers, and the first lines that a console prints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DASH = "-"
 
 
 def number(value: float | None, spec: str) -> str:
-    """Returns `format(value, spec)`, or a dash if there is no finite value."""
+    """Returns `format(value, spec)`, or a dash if `value` is `None` or not finite."""
     if value is None or not math.isfinite(value):
         return DASH
     return format(value, spec)
@@ -62,7 +62,7 @@ def memory(nbytes: float) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Returns `43.2 %`, rounded down: only the whole is 100 %."""
+    """Returns text such as `43.2 %`, rounded down, so that 100 % means complete."""
     if whole <= 0:
         return DASH
     return f"{math.floor(1000 * part / whole) / 10:.1f} %"
@@ -73,7 +73,7 @@ def introduction(info: RunInfo, width: int = 80) -> list[str]:
 
     Args:
         info: `RunInfo`.
-        width: Int. Columns that a line may take.
+        width: Int, the largest number of characters in a line.
 
     Returns:
         List of lines, ASCII only if `info` is.
@@ -112,9 +112,9 @@ _SCORES = {
 
 
 def _options(options):
-    shown_before = ("env_id", "num_envs", "seed")
+    shown_elsewhere = ("env_id", "num_envs", "seed")
     return [
-        f"{key}={value}" for key, value in options.items() if key not in shown_before
+        f"{key}={value}" for key, value in options.items() if key not in shown_elsewhere
     ]
 
 
