@@ -203,8 +203,8 @@ def test_some_fields_take_none():
         ),
         (
             {"env_steps": 7},
-            "`env_steps` must be at least one iteration, `num_envs` * "
-            "`vector_steps_per_iteration` = 8 agent steps. Received: env_steps=7",
+            "`env_steps` must be at least one iteration: 8 agent steps, `num_envs` * "
+            "`vector_steps_per_iteration`. Received: env_steps=7",
         ),
         (
             {"updates_per_dispatch": 4},
@@ -213,12 +213,12 @@ def test_some_fields_take_none():
         ),
         (
             {"epsilon_endpoints": ((0, 0.1), (9, 0.5))},
-            "`epsilon_endpoints` must never rise, nor end below `epsilon_final`. "
+            "`epsilon_endpoints` must not rise, nor end below `epsilon_final`. "
             "Received: epsilon_endpoints=((0, 0.1), (9, 0.5)), epsilon_final=0.01",
         ),
         (
             {"epsilon_final": 0.02},
-            "`epsilon_endpoints` must never rise, nor end below `epsilon_final`",
+            "`epsilon_endpoints` must not rise, nor end below `epsilon_final`",
         ),
     ],
 )

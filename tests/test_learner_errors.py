@@ -45,7 +45,7 @@ def test_a_column_where_a_row_is_due_is_refused_by_name(key):
 def test_arrays_of_another_batch_size_are_refused_by_name(key):
     batch = tiny.batch()
     batch[key] = batch[key][:-1]
-    with pytest.raises(ValueError, match=rf"`{key}` must begin .*\(8,\)"):
+    with pytest.raises(ValueError, match=rf"`{key}` must have .*\(8,\)"):
         tiny.learner().update(batch)
 
 

@@ -180,7 +180,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 if sys.argv[1] == "keep":
-    memory.keep_freed()
+    memory.retain_freed_memory()
 for _ in range(5):
     step()
 before = faults()

@@ -1,17 +1,17 @@
-"""The one place where the Keras backend is asked for.
+"""Selects the code for the current Keras backend.
 
-`tensorflow/`, `jax/` and `torch/` are mirrored: the same names in the same order,
-so that two of them can be read side by side. Each offers:
+`tensorflow/`, `jax/` and `torch/` define the same names in the same order, so that
+they can be compared side by side. Each defines:
 
-- `TrainStep`: a `keras.Model` whose `train_step` is the algorithm's gradient step, by
-  the contract of that backend. `algorithms.dqn.DQN` inherits it.
-- `QFunction`: the Q-values of a network, compiled, for acting.
-- `Learner`: the gradient step, compiled, for a training loop.
-- `DeviceFrames`: frames on the device, which batches name by number.
-- `frames_last(observations)`: stacks of frames, channels last.
-- `backend_versions()`, `device_name()`: what it is and runs on.
+- `TrainStep`: a `keras.Model` with the `train_step` that this backend needs.
+  `algorithms.dqn.DQN` inherits from it.
+- `QFunction`: the compiled Q-values of a network, for acting.
+- `Learner`: the compiled gradient step, for a training loop.
+- `DeviceFrames`: frames on the device, which batches refer to by number.
+- `frames_last(observations)`: moves the frames of stacks to the last axis.
+- `backend_versions()`, `device_name()`: version and device of the framework.
 
-What a train step and the algorithm ask of each other stands in `interface.py`.
+The interface between `TrainStep` and the algorithm is in `interface.py`.
 """
 
 import keras

@@ -1,4 +1,4 @@
-"""What the three learners share: the contract, the checks and the state."""
+"""Base classes of the three learners: interface, checks and state."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from keras_dqn.backend.frames import BaseDeviceFrames
 
 
-# Optimizers hold a slot for each variable of one network: whose they are.
-_NETWORKS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+# The network of each optimizer, whose slots belong to that network's variables.
+_OPTIMIZER_NETWORKS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 class BaseQFunction:
-    """The Q-values of a network, compiled: all that acting needs.
+    """The compiled Q-values of a network, for acting.
 
-    It reads the network's variables at every call, so an actor process needs the
-    weights alone: `network.set_weights(...)` between two calls.
+    It reads the network's variables at every call. So a process that only acts can
+    update the weights with `network.set_weights(...)` between two calls.
 
     Args:
         network: `keras.Model`.
         to_q_values, to_network_layout: Functions, see `Algorithm`.
         jit_compile: See `Learner`.
-        trace_counts: Counter, whose `q_values` counts the traces.
+        trace_counts: Counter, its entry `q_values` counts the traces.
     """
 
-    # What each backend defines.
+    # Defined by each backend.
     _build: Callable[[], None]
     _q_values: Forward
 
@@ -67,11 +67,11 @@ class BaseQFunction:
         self._build()
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """Returns Q-values without a gradient, `training=False`.
+        """Returns Q-values, computed with `training=False` and without gradients.
 
         Args:
-            observations: NumPy array, `(n, *observation)`. Each new `n` is
-                compiled anew.
+            observations: NumPy array, `(n, *observation)`. The function is
+                compiled once for each `n`.
 
         Returns:
             Float32 NumPy array, `(n, actions)`.
@@ -81,46 +81,48 @@ class BaseQFunction:
 
 
 class BaseLearner:
-    """Runs a compiled `DQN`'s gradient step in a training loop.
+    """Takes the gradient steps of a compiled `DQN` in a training loop.
 
-    The arithmetic is that of `DQN.fit`. What differs is the cost: the step is
-    compiled once, NumPy goes in and comes out, and on JAX the state stays outside
-    the Keras variables until `sync_variables()` copies it back. What is written
-    into a Keras variable meanwhile holds, on all backends: the next call takes it.
+    The arithmetic is that of `DQN.fit`, with less overhead: the step is compiled
+    once, and inputs and outputs are NumPy arrays. On JAX the state is held outside
+    the Keras variables until `sync_variables()` copies it there. If a Keras variable
+    is assigned to, the next call uses the new value, on all backends.
 
-    Each backend adds, beside `sync_target`, `sync_variables` and `pull_variables`:
+    Each backend defines:
 
     - `update(batch)`: takes one gradient step on a dictionary of NumPy arrays, see
-      `DQN`. Returns `Update`, the arrays `(batch,)`. Every new shape is compiled
-      anew.
-    - `update_many(batches)`: takes K gradient steps, one after the other, in one
-      dispatch, on arrays `(K, batch, ...)`. Returns `Update`, the arrays
-      `(K, batch)`, the loss `(K,)`.
+      `DQN`. Returns `Update` with arrays `(batch,)`. It is compiled once for each
+      shape.
+    - `update_many(batches)`: takes K gradient steps in sequence, in one dispatch, on
+      arrays `(K, batch, ...)`. Returns `Update` with arrays `(K, batch)` and a loss
+      of shape `(K,)`.
     - `q_values(observations)`: see `BaseQFunction.__call__`.
+    - `sync_target()`: copies the online network to the target network.
+    - `sync_variables()`: copies the state to the Keras variables.
+    - `pull_variables()`: copies the Keras variables to the state.
 
-    Both updates raise `ValueError` if a key is missing or not known, a vector is
-    not `(batch,)`, or an action is not one of the network's; `FloatingPointError`
-    if a loss or a gradient is NaN or infinite. That step is not taken then, and
-    changes nothing.
+    Both updates raise `ValueError` if a key is missing or unknown, a vector does not
+    have shape `(batch,)`, or an action is out of range. They raise
+    `FloatingPointError` if a loss or a gradient is NaN or infinite; that gradient
+    step is not applied.
 
     Args:
         model: A `DQN` on which `compile(optimizer=...)` was called.
-        jit_compile: Whether the framework's optimizing compiler is used: XLA for
-            TensorFlow, `jax.jit`, `torch.compile`. `"auto"`: where it is faster
-            (TensorFlow: on a GPU; JAX: always; torch: wherever it works).
+        jit_compile: Boolean or `"auto"`. Whether to use XLA (TensorFlow), `jax.jit`
+            or `torch.compile`. `"auto"`: where it is faster (TensorFlow: on a GPU;
+            JAX: always; PyTorch: where it works).
 
     Attributes:
-        trace_counts: Counter, how often each function was traced. More than
-            one for a function means that something compiles again and again.
+        trace_counts: Counter, how often each function was traced. A number that
+            keeps growing means that the function is compiled repeatedly.
 
     Raises:
-        ValueError: If `model` has no optimizer, or syncs its own target
-            network (`target_sync_updates`), which a learner leaves to its
-            caller. Or if `jit_compile` is none of the three, or the optimizer
-            belongs to another network.
+        ValueError: If `model` has no optimizer, the optimizer belongs to another
+            network, `target_sync_updates` of `model` is not `None`, or `jit_compile`
+            is not `"auto"`, `True` or `False`.
     """
 
-    # What each backend defines.
+    # Defined by each backend.
     update: Callable[[Batch], Update]
     update_many: Callable[[Batch], Update]
     q_values: Callable[[np.ndarray], np.ndarray]
@@ -136,37 +138,38 @@ class BaseLearner:
             )
         if getattr(model, "optimizer", None) is None:
             raise ValueError(
-                "`model` must be compiled with an optimizer before a learner can "
-                f"train it. Received: model={model!r}"
+                "`model` must be compiled with an optimizer. Call "
+                f"`model.compile(optimizer=...)` first. Received: model={model!r}"
             )
         if model.target_sync_updates is not None:
             raise ValueError(
-                "`target_sync_updates` must be None under a learner: its caller "
-                "calls `sync_target()`. Received: "
+                "`target_sync_updates` must be None in a learner. Call its "
+                "`sync_target()` instead. Received: "
                 f"target_sync_updates={model.target_sync_updates}"
             )
-        memory.keep_freed()
+        memory.retain_freed_memory()
         self.jit_compile = jit_compile
         self.model = model
         self.network = model.network
         self.target_network = model.target_network
         self.optimizer = model.optimizer
-        _take_optimizer(self.optimizer, self.network)
+        _claim_optimizer(self.optimizer, self.network)
         self._layers = tuple(leaf_layers(self.network))
-        self._deriving = derived_state.layers_of(self.network)
+        self._derived_layers = derived_state.layers_of(self.network)
         self.trace_counts: collections.Counter[str] = collections.Counter()
         self.frames: BaseDeviceFrames | None = None
         self._build()
 
     def attach_frames(self, frames: BaseDeviceFrames | None) -> None:
-        """Lets batches name the frames of their observations instead of holding them.
+        """Makes batches refer to frames on the device by number.
 
-        From then on `observations` and `next_observations` of a batch are integer
-        arrays, `(batch, frame_stack)` or, without stacks, `(batch,)`: numbers of
-        frames, which are looked up inside the compiled step.
+        From then on, `observations` and `next_observations` of a batch are integer
+        arrays of frame numbers: `(batch, frame_stack)`, or `(batch,)` without frame
+        stacking. The compiled step looks the frames up.
 
         Args:
-            frames: `DeviceFrames` of this backend, or `None`: batches hold frames.
+            frames: `DeviceFrames` of this backend. `None`: batches hold the frames
+                themselves.
         """
         if frames is self.frames:
             return
@@ -175,9 +178,9 @@ class BaseLearner:
         self._build()
 
     def _build(self):
-        """Makes the compiled functions for the layers as they are."""
+        """Compiles the functions for the current state of the layers."""
         self._trainable = [layer.trainable for layer in self._layers]
-        self._derived = derived_state.tensors_of(self._deriving)
+        self._derived_tensors = derived_state.tensors_of(self._derived_layers)
         self._q_function = self.q_function(
             self.network,
             self.model.to_q_values,
@@ -191,33 +194,33 @@ class BaseLearner:
         return None if self.frames is None else self.frames.tables
 
     def _check(self, batch, leading=("batch",)):
-        """Refuses a batch that would not train."""
+        """Checks a batch, and recompiles if layers have changed."""
         check_batch(batch, self.model.batch_keys, self.model.num_actions, leading)
-        self._take_changes()
+        self._rebuild_if_changed()
 
-    def _take_changes(self):
-        """Compiles anew if a layer was frozen or a `Normalization` adapted since."""
-        derived = derived_state.tensors_of(self._deriving)
-        is_adapted = any(map(operator.is_not, derived, self._derived))
+    def _rebuild_if_changed(self):
+        """Recompiles if a layer was (un)frozen or a `Normalization` layer adapted."""
+        derived = derived_state.tensors_of(self._derived_layers)
+        is_adapted = any(map(operator.is_not, derived, self._derived_tensors))
         if is_adapted or self._trainable != [each.trainable for each in self._layers]:
             self.sync_variables()
-            _take_optimizer(self.optimizer, self.network)
+            _claim_optimizer(self.optimizer, self.network)
             self._build()
 
-    def _derive_target(self):
-        """Lets the target network normalize like the online one, after a sync."""
+    def _update_target_derived(self):
+        """Updates the target network's `Normalization` layers after `sync_target`."""
         if not derived_state.are_equal(self.network, self.target_network):
             self.sync_variables()
             derived_state.recompute(self.target_network)
             self._build()
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Returns copies of all that an update changes, by name.
+        """Returns copies of the variables of both networks and the optimizer.
 
         Returns:
-            Dictionary of NumPy arrays: `online/N`, `target/N`, `optimizer/N`,
-            N counting the variables. Names and dtypes are the same on all
-            backends (integers are int64).
+            Dictionary of NumPy arrays with keys `online/N`, `target/N` and
+            `optimizer/N`, where N is the number of the variable. Names and dtypes
+            are the same on all backends (integers are int64).
         """
         self.sync_variables()
         return {
@@ -226,21 +229,21 @@ class BaseLearner:
         }
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Takes over what `state_dict` returned, on this or another backend.
+        """Loads what `state_dict` returned, on this or another backend.
 
         Args:
             state: Dictionary of NumPy arrays.
 
         Raises:
-            ValueError: If a name is missing or not known, or a shape or dtype
-                differs. Nothing is changed then.
+            ValueError: If a name is missing or unknown, or a shape or dtype differs.
+                Nothing is changed then.
         """
         variables = self._named_variables()
         if set(state) != set(variables):
             raise ValueError(
-                "`state` must hold the learner's arrays. "
-                f"Received: missing {sorted(set(variables) - set(state))}, "
-                f"not known {sorted(set(state) - set(variables))}"
+                "`state` must have exactly the learner's arrays. "
+                f"Missing: {sorted(set(variables) - set(state))}. "
+                f"Unknown: {sorted(set(state) - set(variables))}"
             )
         for name, variable in variables.items():
             shape, dtype = tuple(variable.shape), _saved_dtype(variable)
@@ -251,17 +254,17 @@ class BaseLearner:
                     f"Received: shape {array.shape}, dtype {array.dtype}"
                 )
         for name, variable in variables.items():
-            # A copy: JAX may go on using the memory of an array that it is given.
+            # A copy: JAX may share memory with the array that it is given.
             variable.assign(np.array(state[name]))
         self.pull_variables()
-        if self._deriving:
+        if self._derived_layers:
             derived_state.recompute(self.network, self.target_network)
             self._build()
 
     def finalize(self) -> None:
-        """Ends a training as Keras's `fit` does: averaged weights take their place.
+        """Replaces the weights by their averages, as Keras's `fit` does at its end.
 
-        Without averages in the optimizer (`use_ema`) it changes nothing.
+        Without averages in the optimizer (`use_ema=True`) nothing is changed.
         """
         self.sync_variables()
         self.optimizer.finalize_variable_values(self.network.trainable_variables)
@@ -291,43 +294,42 @@ class BaseLearner:
         }
 
     def _to_update(self, found, is_finite):
-        """Returns the `Update` in NumPy; raises if a step was not taken."""
+        """Returns an `Update` of NumPy arrays. Raises if a step was not applied."""
         update = Update(*map(ops.convert_to_numpy, found))
         if not np.all(ops.convert_to_numpy(is_finite)):
             raise FloatingPointError(
-                "A gradient step must have a finite loss and finite gradients, and "
-                "was not taken. Received: " + _what_is_not_finite(update)
+                "A gradient step was not applied: loss and gradients must be finite. "
+                "Received: " + _non_finite_value(update)
             )
         return update
 
 
-def _what_is_not_finite(update):
+def _non_finite_value(update):
     for name, values in update._asdict().items():
         wrong = values[~np.isfinite(values)]
         if wrong.size:
-            return f"{name} with {wrong[0]} among them (loss: {update.loss})"
-    return f"a gradient that is not finite, or too large to square ({update.loss=})"
+            return f"{name} with {wrong[0]} (loss: {update.loss})"
+    return f"non-finite gradients, or an overflow of their squares ({update.loss=})"
 
 
-def _take_optimizer(optimizer, network):
-    """Builds an optimizer for a network; refuses one that another network has.
+def _claim_optimizer(optimizer, network):
+    """Builds an optimizer for a network.
 
     Raises:
-        ValueError: If it belongs to another network: its slots are not this one's.
+        ValueError: If the optimizer belongs to another network.
     """
-    owner = _NETWORKS.get(optimizer)
+    owner = _OPTIMIZER_NETWORKS.get(optimizer)
     if owner is not None and owner() is not network:
         raise ValueError(
-            "`optimizer` must be a new one for each network, since it holds the "
-            "moments of that network's weights. Received: the optimizer "
+            "`optimizer` must be a new one for each network. Received: the optimizer "
             f"{optimizer.name!r} of another network"
         )
     if not optimizer.built:
         optimizer.build(network.trainable_variables)
-    _NETWORKS[optimizer] = weakref.ref(network)
+    _OPTIMIZER_NETWORKS[optimizer] = weakref.ref(network)
 
 
 def _saved_dtype(variable):
-    """Backends count in int32 or int64; a state dictionary holds int64."""
+    """Returns the dtype in a state dictionary: int64 for every integer dtype."""
     dtype = standardize_dtype(variable.dtype)
     return "int64" if dtype.startswith("int") else dtype

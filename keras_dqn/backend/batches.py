@@ -1,4 +1,4 @@
-"""What a batch must be before a compiled step sees it."""
+"""Checks of batches, before a compiled step gets them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ def check_batch(
     num_actions: int,
     leading: Sequence[str] = ("batch",),
 ) -> None:
-    """Refuses a batch that would not train, or would train on nonsense.
+    """Checks keys and shapes of a batch, and its actions.
 
     Args:
         batch: Any object.
-        keys: Tuple of the keys that it must have.
-        num_actions: Integer: actions are from 0 to one less.
+        keys: Sequence of strings, the keys that the batch must have.
+        num_actions: Integer. Actions must be from 0 to `num_actions - 1`.
         leading: Names of the leading dimensions, which all arrays share.
 
     Raises:
-        ValueError: If it is not a dictionary with just these keys, if shapes
-            disagree, or if an action is not an integer in range.
+        ValueError: If the batch is not a dictionary with exactly these keys, if
+            shapes disagree, or if an action is not an integer in range.
     """
     if not isinstance(batch, dict) or batch.keys() != set(keys):
         received = sorted(batch) if isinstance(batch, dict) else type(batch).__name__
@@ -39,8 +39,8 @@ def check_batch(
         sizes = shape[:rank] if key.endswith("observations") else shape
         if sizes != actions.shape or len(sizes) != rank or 0 in sizes:
             raise ValueError(
-                f"`{key}` must begin with the dimensions ({', '.join(leading)}), at "
-                "least 1 each and the same for all keys, and vectors have no more. "
+                f"`{key}` must have the dimensions ({', '.join(leading)}), at least 1 "
+                "each and the same for all keys; only observations have more. "
                 f"Received: {key}.shape={shape}, actions.shape={actions.shape}"
             )
     if actions.dtype.kind not in "iu":

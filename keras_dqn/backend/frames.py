@@ -1,4 +1,4 @@
-"""What the three `DeviceFrames` share: frames on the device, looked up by number."""
+"""Base class of the three `DeviceFrames`: frames on the device."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from keras_dqn.backend.interface import Tensor
 
 
 class BaseDeviceFrames:
-    """Frames on the learner's device, which batches only name.
+    """Frames on the learner's device, which batches refer to by number.
 
-    A ring of rows that are written over, the last of them zeros for ever, and a
-    table of final frames, which grows. Frame `i` is row `i` of the ring; beyond the
-    ring, row `i - rows` of the table. `keras_dqn.replay.mirror` says which is which,
-    and keeps them up to date.
+    There are two tables: a ring of `rows` frames, which are overwritten (the last one
+    stays zero), and the final frames of episodes, a table that grows. Frame number
+    `i` is row `i` of the ring if `i < rows`, else row `i - rows` of the final frames.
+    `keras_dqn.replay.mirror` keeps the tables up to date.
 
     Args:
         rows: Integer, rows of the ring.
-        frame_shape: Tuple.
+        frame_shape: Tuple, the shape of a frame.
         dtype: The frames' dtype.
     """
 
-    # What each backend defines.
+    # Defined by each backend.
     gather: Callable[..., Tensor]
     _zeros: Callable[..., Tensor]
-    _written: Callable[..., Tensor]
-    _joined: Callable[..., Tensor]
+    _write_rows: Callable[..., Tensor]
+    _concatenate: Callable[..., Tensor]
 
     def __init__(
         self, rows: int, frame_shape: Sequence[int], dtype: npt.DTypeLike
@@ -43,27 +43,30 @@ class BaseDeviceFrames:
 
     @property
     def tables(self) -> tuple[Tensor, Tensor]:
-        """What `gather` looks frames up in."""
+        """The ring and the table of final frames, for `gather`."""
         return self._ring, self._finals
 
     def write(self, rows: np.ndarray, frames: np.ndarray) -> None:
-        """Takes frames of the ring: int32 `(n,)`, and `(n, *frame_shape)`."""
-        self._ring = self._written(self._ring, rows, np.ascontiguousarray(frames))
+        """Writes frames `(n, *frame_shape)` to rows of the ring, int32 `(n,)`."""
+        self._ring = self._write_rows(self._ring, rows, np.ascontiguousarray(frames))
 
     def write_final(self, row: int, frame: np.ndarray) -> None:
-        """Takes a final frame, `frame_shape`, into this row of the table."""
+        """Writes a final frame, of shape `frame_shape`, to a row of its table."""
         rows, frames = np.array([row], np.int32), np.array(frame)[None]
-        self._finals = self._written(self._finals, rows, frames)
+        self._finals = self._write_rows(self._finals, rows, frames)
 
     def grow_finals(self, rows: int) -> None:
-        """Makes the table of final frames `rows` long; what is in it stays."""
+        """Extends the table of final frames with zeros to `rows` rows."""
         more = self._zeros(rows - self._final_rows)
         self._final_rows = rows
-        self._finals = self._joined(self._finals, more)
+        self._finals = self._concatenate(self._finals, more)
 
     @classmethod
     def look_up(cls, batch: Batch, tables: Tensor) -> Batch:
-        """Returns a batch with the frames that it names; as it is without `tables`."""
+        """Returns the batch with frames in place of their numbers.
+
+        Without `tables`, it is returned unchanged.
+        """
         if tables is None:
             return batch
         names = ("observations", "next_observations")

@@ -1,4 +1,4 @@
-"""What a backend and the algorithm ask of each other: all of it stands here."""
+"""The interface between a backend and the algorithm."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import keras
 import numpy as np
 from keras import ops
 
-Tensor = Any  # of the framework that runs: the three have no type in common
+Tensor = Any  # a tensor of the current framework
 Batch = dict[str, Tensor]
 Forward = Callable[[Tensor], Tensor]  # from observations to a network's outputs
 
 
 class Update(NamedTuple):
-    """What a gradient step found, before it changed the weights.
+    """The results of a gradient step, computed with the weights before the step.
 
-    Inside a step the fields are tensors, outside NumPy arrays, all float32. After
-    `update_many` they have the number of minibatches in front.
+    The fields are float32: tensors inside a compiled step, NumPy arrays outside.
+    Those of `update_many` have a leading dimension, the minibatches.
 
     Attributes:
-        loss: Scalar, the weighted mean over the batch and the layers' own losses.
-        priorities: `(batch,)`, at least 0: what the replay is told.
+        loss: Scalar, the weighted mean over the batch plus the layers' losses.
+        priorities: `(batch,)`, at least 0: the new priorities of the transitions.
         td_errors: `(batch,)`: prediction minus target, signed.
-        q_values: `(batch,)`: Q(s, a) as predicted.
+        q_values: `(batch,)`: predicted Q(s, a).
     """
 
     loss: np.ndarray | Tensor
@@ -37,16 +37,16 @@ class Update(NamedTuple):
 
 
 class Algorithm(Protocol):
-    """What a backend's `TrainStep` and `Learner` ask of the algorithm.
+    """What a backend's `TrainStep` and `Learner` need from the algorithm.
 
-    The algorithm (`algorithms.dqn.DQN`) inherits a backend's `TrainStep`. The
-    backend knows how a step is taken: gradients, state, optimizer, compiler. The
-    algorithm knows what is learned. This is all that the one asks of the other; in
-    the other direction the algorithm uses `frames_last` and `Update` of `backend`.
+    The algorithm (`algorithms.dqn.DQN`) inherits from a backend's `TrainStep`. The
+    backend implements the gradient step: gradients, state, optimizer, compilation.
+    The algorithm defines targets and losses. In turn, the algorithm uses
+    `frames_last` and `Update` of `backend`.
 
-    `online` and `target` are functions from observations in the network's layout to
-    outputs. A backend passes the pass that is due: with or without `training=True`,
-    on the variables that the step has.
+    `online` and `target` are the forward passes of the two networks: functions from
+    observations in the network's layout to outputs. The backend chooses their
+    variables and `training`.
 
     Attributes:
         network: `keras.Model`, the online network, which is trained.
@@ -65,36 +65,37 @@ class Algorithm(Protocol):
     num_actions: int
 
     def targets_of(self, batch: Batch, online: Forward, target: Forward) -> Tensor:
-        """Returns the targets of a batch, without a gradient: `(batch, ...)`."""
+        """Returns the targets of a batch, `(batch, ...)`, without gradients."""
 
     def loss_of(self, batch: Batch, online: Forward, targets: Tensor) -> Update:
-        """Returns the `Update` of a batch. It calls `online` once."""
+        """Returns the `Update` of a batch. Calls `online` exactly once."""
 
     def to_network_layout(self, observations: Tensor) -> Tensor:
-        """Returns observations as the network takes them."""
+        """Returns observations in the layout of the network's input."""
 
     def to_q_values(self, outputs: Tensor) -> Tensor:
         """Returns the Q-values of a network's outputs, `(batch, actions)`."""
 
 
 def with_layer_losses(loss: Tensor, losses: Iterable[Tensor]) -> Tensor:
-    """Returns the loss with those of the layers: regularizers and `add_loss`."""
+    """Returns `loss` plus the layers' losses: regularizers and `add_loss`."""
     return sum((ops.cast(each, "float32") for each in losses), loss)
 
 
 def is_finite(
     optimizer: keras.optimizers.Optimizer, loss: Tensor, sums_of_squares: list[Tensor]
 ) -> Tensor:
-    """Returns whether a step may be taken: a boolean scalar tensor.
+    """Returns whether a step may be applied: a boolean scalar tensor.
 
-    Under loss scaling (`mixed_float16`) gradients that are too large are no fault:
-    the optimizer skips such a step itself, and goes on with a smaller scale.
+    Under loss scaling (`mixed_float16`) only the loss is checked. If gradients
+    overflow, the optimizer itself skips the step and reduces the scale.
 
     Args:
         optimizer: Keras optimizer.
         loss: Scalar tensor.
-        sums_of_squares: List of float32 scalars, one for each gradient. Squared, as
-            clipping by norm does: the compiler sums once for both.
+        sums_of_squares: List of float32 scalars, the sum of squares of each
+            gradient. Clipping by norm needs the same sums, so the compiler computes
+            them once.
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return ops.isfinite(loss)

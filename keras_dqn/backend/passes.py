@@ -1,4 +1,4 @@
-"""Forward passes that change no Keras variable: what they would change is kept."""
+"""Forward passes that record changes of variables instead of applying them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import keras
 
 
 class ForwardPass:
-    """A forward pass of a network on given values of its variables.
+    """A forward pass of a network with given values of its variables.
 
-    Layers may assign to variables while they are called: statistics, seeds, and
-    `SpectralNormalization` even to a kernel. In here they assign to the pass.
+    Some layers assign to variables when they are called: to statistics, random seeds,
+    or, as `SpectralNormalization`, to a kernel. In a pass these new values are
+    recorded in `changed`, and the variables keep their values.
 
     Args:
         network: `keras.Model`.
-        values: Pairs of a Keras variable and the tensor that stands for it. Others have
-            their own values.
-        training: Boolean, as of a Keras layer.
+        values: Pairs of a Keras variable and a tensor to use as its value. All other
+            variables keep their values.
+        training: Boolean, see `keras.layers.Layer.__call__`.
 
     Attributes:
-        losses: The layers' own losses in the call: regularizers and `add_loss`.
-        changed: Dictionary from `id(variable)` to the tensor that the call gave it.
+        losses: The layers' losses in the last call: regularizers and `add_loss`.
+        changed: Dictionary from `id(variable)` to its new value in the last call.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class ForwardPass:
         training: bool = False,
     ) -> None:
         given = {id(variable): value for variable, value in values}
-        # All of them: in Keras's scope a regularizer sees no others. Within `fit` on
-        # JAX a variable has no value of its own, so only what is missing is read.
+        # All variables are passed, since in a `StatelessScope` regularizers see no
+        # others. `variable.value` is only read for variables that are not in `given`:
+        # within `fit` on JAX it does not exist.
         self._values = [
             (variable, given[id(variable)] if id(variable) in given else variable.value)
             for variable in network.variables
@@ -44,7 +46,7 @@ class ForwardPass:
         self.changed: dict[int, Any] = {}
 
     def __call__(self, observations: Any) -> Any:
-        """Returns the network's outputs. Only the last call is remembered."""
+        """Returns the network's outputs. Sets `losses` and `changed`."""
         variables = self._network.variables
         with keras.StatelessScope(self._values, collect_losses=True) as scope:
             before = [scope.get_current_value(variable) for variable in variables]

@@ -1,4 +1,4 @@
-"""Every number of a run: the fields of `Settings`, and the rules between them."""
+"""The fields of `Settings`, and the rules between them."""
 
 from keras_dqn.config.settings import FIELDS
 from keras_dqn.config.settings import Settings

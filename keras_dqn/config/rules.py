@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 
 def rules(settings: Settings) -> Iterator[tuple[bool, str]]:
-    """Yields pairs: whether a rule between fields is met, and the rule.
+    """Yields pairs: whether a rule between fields is met, and the rule as text.
 
-    The first field that a rule names is the one to blame.
+    The error names the first field in the text.
     """
     fields = settings.__dataclass_fields__
     epsilons = [y for _, y in settings.epsilon_endpoints] + [settings.epsilon_final]
     yield (
         epsilons == sorted(epsilons, reverse=True),
-        "`epsilon_endpoints` must never rise, nor end below `epsilon_final`",
+        "`epsilon_endpoints` must not rise, nor end below `epsilon_final`",
     )
     capacity, num_envs = settings.replay_capacity, settings.num_envs
-    first_transition = settings.n_steps * num_envs  # agent steps until it is whole
+    first_transition = settings.n_steps * num_envs  # agent steps until there is one
     yield (
         capacity > first_transition,
         "`replay_capacity` must be > `n_steps` * `num_envs`",
@@ -45,8 +45,8 @@ def rules(settings: Settings) -> Iterator[tuple[bool, str]]:
     each = settings.env_steps_per_iteration
     yield (
         settings.iterations >= 1,
-        "`env_steps` must be at least one iteration, `num_envs` * "
-        f"`vector_steps_per_iteration` = {each} agent steps",
+        f"`env_steps` must be at least one iteration: {each} agent steps, `num_envs` * "
+        "`vector_steps_per_iteration`",
     )
     yield (
         settings.stop_at_score is None
@@ -62,6 +62,6 @@ def rules(settings: Settings) -> Iterator[tuple[bool, str]]:
     yield settings.batch_size <= starts, f"`batch_size` must be <= `{name}`"
     yield (
         first_transition <= starts,
-        f"`{name}` must be >= `n_steps` * `num_envs`, the steps until the replay "
-        "has a whole transition",
+        f"`{name}` must be >= `n_steps` * `num_envs`, the steps before the replay "
+        "has its first transition",
     )

@@ -1,10 +1,10 @@
-"""`Settings`: every number of a run, in one frozen dataclass.
+"""`Settings`: all settings of a run, in one frozen dataclass.
 
-Each field has its meaning, unit and range in its metadata, from which checks, command
-line flags and the tables in the documentation are made.
+The metadata of each field has its meaning, unit and range. Checks, command-line flags
+and the tables in the documentation are made from it.
 
-The defaults are the numbers of the reference implementation, the program for Atari
-Breakout that this library rebuilds. They stand here and nowhere else.
+The defaults are those of the reference implementation, the program for Atari Breakout
+that this library rebuilds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from keras_dqn.schedules import checked_endpoints
 
 
 class SettingsError(ValueError):
-    """A setting that no run can use.
+    """A setting is unknown, out of range or contradicts another one.
 
     Args:
         message: String with the field, the rule and the value received.
@@ -50,17 +50,16 @@ _endpoints = functools.partial(_setting, "endpoints", unit="agent steps:value")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings of a run, checked.
+    """All settings of a run. They are checked on creation.
 
-    Time is counted in agent steps, summed over all environments ("env steps"),
-    unless a name says otherwise.
+    `env_steps` in a name means agent steps, summed over all environments.
 
     Raises:
         SettingsError: If a value has the wrong type or is out of range, or if values
-            do not fit together. It is a `ValueError`.
+            contradict each other. It is a `ValueError`.
     """
 
-    # Environment. Those from `repeat_action_probability` on are for Atari games.
+    # Environment. Fields from `repeat_action_probability` on are for Atari games only.
     env_id: str = _text("Breakout", "environment to play", flag="--env")
     num_envs: int = _count(8, "environments stepped together", "environments")
     repeat_action_probability: float | None = _probability(
@@ -213,17 +212,17 @@ class Settings:
 
     @property
     def iterations(self) -> int:
-        """Iterations in the run; `env_steps` is rounded down to whole ones."""
+        """Iterations in the run. `env_steps` is rounded down to whole iterations."""
         return self.env_steps // self.env_steps_per_iteration
 
     @property
     def target_sync_interval_iterations(self) -> int:
-        """Iterations between two updates of the target network, at least 1."""
+        """Iterations between two syncs of the target network, at least 1."""
         return max(1, self.target_sync_env_steps // self.env_steps_per_iteration)
 
     @property
     def learning_starts(self) -> int:
-        """Transitions in the replay with which training starts."""
+        """Number of transitions in the replay at which training starts."""
         given = self.learning_starts_env_steps
         return self.replay_capacity if given is None else given
 
@@ -232,7 +231,7 @@ class Settings:
         return type(self).from_dict({**self.to_dict(), **changes})
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns all fields by name, as values that JSON can hold."""
+        """Returns all fields by name, as JSON values."""
         values = {name: getattr(self, name) for name in FIELDS}
         for name in ("epsilon_endpoints", "beta_endpoints"):
             values[name] = [list(pair) for pair in values[name]]
@@ -240,11 +239,10 @@ class Settings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:
-        """Returns `Settings` from a dictionary; fields left out have their defaults.
+        """Returns `Settings` from a dictionary. Missing fields have their defaults.
 
         Raises:
-            SettingsError: If a key is no field, with the nearest field, or as
-                `Settings`.
+            SettingsError: If a key is not a field, or a value is wrong.
         """
         shown = checks.shown(values)
         if not isinstance(values, dict):
@@ -263,7 +261,7 @@ FIELDS: dict[str, Any] = {field.name: field for field in dataclasses.fields(Sett
 
 
 def checked(name: str, value: object) -> Any:
-    """Returns `value` in the plain Python type of the field `name`.
+    """Returns `value`, checked and converted to the type of the field `name`.
 
     Raises:
         SettingsError: If the type or range is wrong.

@@ -120,7 +120,7 @@ def _table(path):
     return table
 
 
-def keep_freed() -> None:
+def retain_freed_memory() -> None:
     """Lets the process keep up to some 64 MB of freed memory for its next step.
 
     The GNU C library returns memory to the system once more of it is free than twice

@@ -1,1 +1,1 @@
-"""The backend on JAX."""
+"""JAX code."""

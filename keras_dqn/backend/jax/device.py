@@ -1,4 +1,4 @@
-"""What is JAX's own: compiler options, frames on the device, names."""
+"""JAX: compiler options, frames on the device, versions and device name."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from keras_dqn.backend.interface import Tensor
 
 @functools.cache
 def cpu_compiler_options() -> dict[str, Any] | None:
-    """Returns XLA's options for a CPU; none where this XLA does not know them.
+    """Returns compiler options for CPUs, or an empty dictionary.
 
-    By default XLA hands single convolutions to YNNPACK, where they take up to twice
-    the time of its own. Of what YNNPACK can do, only sums are left to it. Whoever
-    has set that flag has chosen.
+    By default XLA runs single convolutions with YNNPACK, which takes up to twice as
+    long as XLA's own kernels. With these options only sums use YNNPACK. The dictionary
+    is empty if `XLA_FLAGS` sets the option, or this version of XLA does not have it.
     """
     flag = "xla_cpu_experimental_ynn_fusion_type"
     options = {flag: "LIBRARY_FUSION_TYPE_REDUCE"}
@@ -42,11 +42,11 @@ class DeviceFrames(BaseDeviceFrames):
 
     @staticmethod
     @partial(jax.jit, donate_argnums=0)
-    def _written(table, rows, frames):
+    def _write_rows(table, rows, frames):
         return table.at[rows].set(frames)
 
     @staticmethod
-    def _joined(table, more):
+    def _concatenate(table, more):
         return jnp.concatenate([table, more])
 
     @staticmethod
@@ -76,6 +76,6 @@ def backend_versions() -> dict[str, str]:
 
 
 def device_name() -> str:
-    """Returns the device that the learner computes on, in words."""
+    """Returns the name of the learner's device."""
     device = jax.devices()[0]
     return "CPU" if device.platform == "cpu" else device.device_kind

@@ -1,8 +1,8 @@
-"""The gradient step on JAX: a pure function of arrays, compiled.
+"""The gradient step on JAX: a compiled, pure function of arrays.
 
-A Keras variable on JAX is a box around an array, and opening all boxes at every
-step costs more than a small network's step. So a learner holds the raw arrays;
-`sync_variables()` copies them back into the Keras variables.
+Reading and assigning all Keras variables at every step costs more than the gradient
+step of a small network. So a learner holds the arrays itself, and `sync_variables()`
+copies them to the Keras variables.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class State(NamedTuple):
-    """What a gradient step changes: lists of arrays.
+    """The state that a gradient step changes: lists of arrays.
 
     Attributes:
         trainable: The online network's trainable variables.
@@ -49,10 +49,13 @@ class State(NamedTuple):
 
 
 class TrainStep(keras.Model):
-    """`train_step` by JAX's contract: state and a batch in, logs and state out."""
+    """A model with the `train_step` that Keras calls on JAX.
+
+    It takes state and batch, and returns logs and the new state.
+    """
 
     def gradient_step(self, state: Tensor, target: Tensor, batch: Batch) -> Tensor:
-        """Moves the online network one step.
+        """Takes one gradient step of the online network.
 
         Args:
             state: `State`.
@@ -60,8 +63,8 @@ class TrainStep(keras.Model):
             batch: Dictionary of arrays.
 
         Returns:
-            `(Update, is_finite), State`. If loss or gradients are not finite,
-            nothing moved.
+            `(Update, is_finite), State`. If loss or gradients are not finite, the
+            state is unchanged.
         """
         network = self.network
         targets = self.targets_of(batch, *self._inference_passes(state, target))
@@ -78,33 +81,33 @@ class TrainStep(keras.Model):
             state.trainable
         )
         sums = [sum_of_squares(gradient) for gradient in gradients]
-        may_move = is_finite(self.optimizer, found.loss, sums)
-        return (found, may_move), self._apply(gradients, changed, state, may_move)
+        may_apply = is_finite(self.optimizer, found.loss, sums)
+        return (found, may_apply), self._apply(gradients, changed, state, may_apply)
 
-    def _apply(self, gradients, changed, before, may_move):
-        """Returns the state after the step, or `before` if it may not be taken."""
+    def _apply(self, gradients, changed, before, may_apply):
+        """Returns the state after the step, or `before` if `may_apply` is false."""
         network = self.network
 
         def after():
             trainable, slots = self.optimizer.stateless_apply(
                 before.slots,
                 gradients,
-                _after(changed, network.trainable_variables, before.trainable),
+                _changed_values(changed, network.trainable_variables, before.trainable),
             )
-            non_trainable = _after(
+            non_trainable = _changed_values(
                 changed, network.non_trainable_variables, before.non_trainable
             )
             return State(trainable, non_trainable, slots)
 
-        if not isinstance(may_move, jax.core.Tracer):  # nothing is compiled
-            return after() if may_move else before
-        if jax.default_backend() == "cpu":  # a choice would copy all of `before`
-            return jax.lax.cond(may_move, after, lambda: before)
-        # A branch would wait for the device.
-        return jax.tree.map(partial(jnp.where, may_move), after(), before)
+        if not isinstance(may_apply, jax.core.Tracer):  # not compiled
+            return after() if may_apply else before
+        if jax.default_backend() == "cpu":  # `where` would copy all of `before`
+            return jax.lax.cond(may_apply, after, lambda: before)
+        # `cond` would wait for the device.
+        return jax.tree.map(partial(jnp.where, may_apply), after(), before)
 
     def train_step(self, state: Tensor, batch: Batch) -> Tensor:
-        """One gradient step of `fit`. Returns the logs and the new state."""
+        """Takes one gradient step of `fit`. Returns logs and the new state."""
         trainable, non_trainable, slots, metrics = state
         non_trainable, target = self._split(non_trainable)
         (found, _), state = self.gradient_step(
@@ -124,7 +127,7 @@ class TrainStep(keras.Model):
         )
 
     def test_step(self, state: Tensor, batch: Batch) -> Tensor:
-        """The loss on a batch, without a gradient step. Returns logs and state."""
+        """Computes the loss of a batch for `evaluate`. Returns logs and state."""
         trainable, non_trainable, metrics = state
         online_state, target = self._split(non_trainable)
         online, target = self._inference_passes(
@@ -137,7 +140,7 @@ class TrainStep(keras.Model):
         return logs, (trainable, non_trainable, metrics)
 
     def sync_target(self) -> None:
-        """Makes the target network equal to the online one, by copy."""
+        """Copies the online network to the target network."""
         pairs = zip(self.target_network.variables, self.network.variables, strict=True)
         for target, online in pairs:
             target.assign(jnp.copy(online.value))
@@ -165,7 +168,7 @@ class TrainStep(keras.Model):
         return list(non_trainable[:count]), list(non_trainable[count:])
 
     def _optimizer_scope(self, slots):
-        """In here the optimizer's variables have the values of `slots`."""
+        """Returns a scope in which the optimizer's variables have these values."""
         mapping = list(zip(self.optimizer.variables, slots, strict=True))
         return keras.StatelessScope(state_mapping=mapping)
 
@@ -177,8 +180,8 @@ class Learner(BaseLearner):
     q_function = QFunction
 
     def _compile(self):
-        # On a CPU, XLA runs the convolutions of a loop's body on one thread, and an
-        # unrolled loop is slower than its steps one by one.
+        # On a CPU, XLA runs convolutions inside a loop on one thread, and an unrolled
+        # loop is slower than separate steps.
         self.is_fused = jax.default_backend() != "cpu"
         self._compiled_update = compiled(
             self._update_step, self.jit_compile, donate_argnums=0
@@ -191,25 +194,25 @@ class Learner(BaseLearner):
     def update(self, batch: dict[str, np.ndarray]) -> Update:
         """See `BaseLearner`."""
         self._check(batch)
-        self._take_written()
+        self._pull_written_values()
         outputs, self._state = self._compiled_update(
             self._state, self._target, self._tables(), batch
         )
-        self._is_ahead = True
+        self._is_newer = True
         return self._to_update(*outputs)
 
     def update_many(self, batches: dict[str, np.ndarray]) -> Update:
         """See `BaseLearner`."""
         self._check(batches, leading=("minibatches", "batch"))
-        self._take_written()
-        self._is_ahead = True
+        self._pull_written_values()
+        self._is_newer = True
         if self.is_fused:
             outputs, self._state = self._compiled_update_many(
                 self._state, self._target, self._tables(), batches
             )
             return self._to_update(*outputs)
         steps = []
-        for k in range(len(batches["actions"])):  # nothing waits in between
+        for k in range(len(batches["actions"])):  # dispatched without waiting
             batch = {key: x[k] for key, x in batches.items()}
             outputs, self._state = self._compiled_update(
                 self._state, self._target, self._tables(), batch
@@ -219,77 +222,81 @@ class Learner(BaseLearner):
 
     def q_values(self, observations: np.ndarray) -> np.ndarray:
         """See `BaseQFunction.__call__`."""
-        self._take_changes()
-        self._take_written()
+        self._rebuild_if_changed()
+        self._pull_written_values()
         q_values = self._q_function.compiled(
             self._state.trainable, self._state.non_trainable, observations
         )
         return np.asarray(q_values, "float32")
 
     def sync_target(self) -> None:
-        """Makes the target network equal to the online one, by copy."""
-        self._take_written()
+        """Copies the online network to the target network."""
+        self._pull_written_values()
         state = self._state
         online = merge(self.network, state.trainable, state.non_trainable)
-        self._target = _copies(online)
-        self._is_ahead = True
-        self._derive_target()
+        self._target = _copy_all(online)
+        self._is_newer = True
+        self._update_target_derived()
 
     def sync_variables(self) -> None:
-        """Copies the state into the Keras variables."""
-        if _holder(self.network) is not self:
-            return  # another learner of this network has been here since
-        self._take_written()
-        if not self._is_ahead:
+        """Copies the state to the Keras variables."""
+        if _current_learner(self.network) is not self:
+            return  # another learner has the newer state
+        self._pull_written_values()
+        if not self._is_newer:
             return
-        for variable, value in zip(self._boxes, _copies(self._arrays()), strict=True):
+        for variable, value in zip(
+            self._variables, _copy_all(self._arrays()), strict=True
+        ):
             variable.assign(value)
-        self._look()
+        self._remember_values()
 
     def pull_variables(self) -> None:
-        """Takes copies of the Keras variables' values over as the state.
+        """Copies the values of the Keras variables to the state.
 
-        Copies, because an update donates its state: an array that a Keras
-        variable still points at would be deleted under it.
+        They are copied because an update donates the arrays of the state: JAX deletes
+        them, also if a Keras variable still refers to them.
         """
-        holder = _holder(self.network)
-        if holder is not None and holder is not self:
-            holder.sync_variables()
-        _HOLDERS[self.network] = weakref.ref(self)
+        current = _current_learner(self.network)
+        if current is not None and current is not self:
+            current.sync_variables()
+        _CURRENT_LEARNERS[self.network] = weakref.ref(self)
         groups = (
             self.network.trainable_variables,
             self.network.non_trainable_variables,
             self.optimizer.variables,
             self.target_network.variables,
         )
-        *state, self._target = (_copies(v.value for v in group) for group in groups)
+        *state, self._target = (_copy_all(v.value for v in group) for group in groups)
         self._state = State(*state)
-        self._boxes = [variable for group in groups for variable in group]
-        self._look()
+        self._variables = [variable for group in groups for variable in group]
+        self._remember_values()
 
     def _arrays(self):
         return [array for group in (*self._state, self._target) for array in group]
 
-    def _look(self):
-        """Remembers what the Keras variables hold, so that a new value is seen."""
-        self._seen = [variable.value for variable in self._boxes]
-        self._is_ahead = False  # whether the state is newer than the variables
+    def _remember_values(self):
+        """Remembers the values of the Keras variables, to detect assignments."""
+        self._known_values = [variable.value for variable in self._variables]
+        self._is_newer = False  # whether the state is newer than the Keras variables
 
-    def _take_written(self):
-        """Takes over what somebody wrote into Keras variables since the last look."""
-        if _holder(self.network) is not self:
+    def _pull_written_values(self):
+        """Copies values that were assigned to Keras variables to the state."""
+        if _current_learner(self.network) is not self:
             self.pull_variables()
             return
-        values = [variable.value for variable in self._boxes]
-        if all(map(operator.is_, values, self._seen)):
+        values = [variable.value for variable in self._variables]
+        if all(map(operator.is_, values, self._known_values)):
             return
         groups = [list(group) for group in (*self._state, self._target)]
         places = [(group, i) for group in groups for i in range(len(group))]
-        for (group, i), value, seen in zip(places, values, self._seen, strict=True):
+        for (group, i), value, seen in zip(
+            places, values, self._known_values, strict=True
+        ):
             if value is not seen:
                 group[i] = jnp.copy(value)
         *state, self._target = groups
-        self._state, self._seen = State(*state), values
+        self._state, self._known_values = State(*state), values
 
     def _update_step(self, state, target, tables, batch):
         self.trace_counts["update"] += 1
@@ -308,20 +315,20 @@ class Learner(BaseLearner):
         return outputs, state
 
 
-# The learner whose state is newer than the Keras variables of a network.
-_HOLDERS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+# The learner of each network whose state may be newer than the Keras variables.
+_CURRENT_LEARNERS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
-def _holder(network):
-    reference = _HOLDERS.get(network)
+def _current_learner(network):
+    reference = _CURRENT_LEARNERS.get(network)
     return None if reference is None else reference()
 
 
-def _after(changed, variables, values):
-    """Returns the values of variables after a pass that changed some of them."""
+def _changed_values(changed, variables, values):
+    """Returns the values of variables after a forward pass changed some of them."""
     pairs = zip(variables, values, strict=True)
     return [changed.get(id(variable), value) for variable, value in pairs]
 
 
-def _copies(values):
+def _copy_all(values):
     return [jnp.copy(value) for value in values]

@@ -1,4 +1,4 @@
-"""A network on JAX as pure functions of the values of its variables."""
+"""JAX: a network as a pure function of the values of its variables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras_dqn.backend.passes import ForwardPass
 
 
 class ArrayPass(ForwardPass):
-    """A forward pass on arrays for all variables of a network, as JAX traces it."""
+    """A forward pass with arrays in place of all variables, which JAX can trace."""
 
     def __init__(
         self,
@@ -52,10 +52,10 @@ class QFunction(BaseQFunction):
         )
 
 
-def merge(network: keras.Model, trainable: Any, frozen: Any) -> Any:
+def merge(network: keras.Model, trainable: Any, non_trainable: Any) -> Any:
     """Returns both lists as one, in the order of `network.variables`."""
     variables = [*network.trainable_variables, *network.non_trainable_variables]
-    pairs = zip(variables, [*trainable, *frozen], strict=True)
+    pairs = zip(variables, [*trainable, *non_trainable], strict=True)
     values = {id(variable): value for variable, value in pairs}
     return [values[id(variable)] for variable in network.variables]
 
@@ -63,7 +63,7 @@ def merge(network: keras.Model, trainable: Any, frozen: Any) -> Any:
 def compiled(
     function: Callable[..., Any], jit_compile: bool | str, **arguments: Any
 ) -> Callable[..., Any]:
-    """Returns the function compiled, unless `jit_compile` is false."""
+    """Returns the compiled function, or `function` if `jit_compile` is false."""
     if jit_compile is False:
         return function
     options = cpu_compiler_options() if jax.default_backend() == "cpu" else {}

@@ -1,1 +1,1 @@
-"""The backend on TensorFlow."""
+"""TensorFlow code."""

@@ -1,4 +1,4 @@
-"""Keras's Adam in TensorFlow's own kernels."""
+"""Keras's Adam with TensorFlow's fused kernel."""
 
 from __future__ import annotations
 
@@ -11,35 +11,41 @@ from keras_dqn.backend.tensorflow.device import sum_of_squares
 
 
 class FusedAdam:
-    """Keras's Adam with each variable's step in one of TensorFlow's kernels.
+    """Keras's Adam, with one kernel call for each variable.
 
-    Keras writes Adam in a dozen operations, each of which passes over all weights:
-    a third of the time of a gradient step. This is the same arithmetic on the same
-    variables; only sums are in another order.
+    Keras's own code runs a dozen operations over all weights, which takes a third of
+    the time of a gradient step. This class does the same arithmetic on the same
+    variables. Only the order of floating-point operations differs.
     """
 
     @classmethod
-    def like(
+    def from_optimizer(
         cls, optimizer: keras.optimizers.Optimizer, variables: Any
     ) -> FusedAdam | None:
-        """Returns one that does what `optimizer` does, or `None`."""
-        off: tuple[str, ...]
-        off = ("amsgrad", "weight_decay", "use_ema", "clipvalue", "global_clipnorm")
-        off += ("gradient_accumulation_steps", "loss_scale_factor")
+        """Returns a `FusedAdam` equivalent to `optimizer`, or `None`."""
+        unsupported: tuple[str, ...]
+        unsupported = (
+            "amsgrad",
+            "weight_decay",
+            "use_ema",
+            "clipvalue",
+            "global_clipnorm",
+        )
+        unsupported += ("gradient_accumulation_steps", "loss_scale_factor")
         if type(optimizer) is not keras.optimizers.Adam or any(
-            getattr(optimizer, name) for name in off
+            getattr(optimizer, name) for name in unsupported
         ):
             return None
         if any(v.constraint is not None or v.dtype != "float32" for v in variables):
             return None
         try:
-            # By variable: layers may have been frozen since the slots were made.
+            # Look them up by variable: layers may have been frozen since.
             numbers = [optimizer._get_variable_index(v) for v in variables]
             slots = [
                 (optimizer._momentums[i], optimizer._velocities[i]) for i in numbers
             ]
         except (AttributeError, KeyError, IndexError):
-            return None  # Keras has it elsewhere, or does not know the variable
+            return None  # another Keras version, or a variable without slots
         return cls(optimizer, slots)
 
     def __init__(self, optimizer: keras.optimizers.Optimizer, slots: Any) -> None:
@@ -47,11 +53,11 @@ class FusedAdam:
         self._slots = slots
 
     def clipped(self, gradients: Any) -> Any:
-        """Returns the gradients, each no longer than the optimizer's `clipnorm`."""
+        """Returns the gradients, each clipped to the optimizer's `clipnorm`."""
         longest = self._optimizer.clipnorm
         if not longest or longest <= 0:
             return gradients
-        # The sums are those that `is_finite` takes, and are taken once.
+        # `is_finite` needs the same sums, which are computed only once.
         norms = [tf.sqrt(sum_of_squares(gradient)) for gradient in gradients]
 
         def scaled():
@@ -60,12 +66,12 @@ class FusedAdam:
                 for gradient, norm in zip(gradients, norms, strict=True)
             ]
 
-        # Where none is too long, a product with 1 would pass over all weights.
+        # The branch saves a multiplication by 1 if no gradient has to be clipped.
         is_long = tf.reduce_any(tf.stack(norms) > longest)
         return tf.cond(is_long, scaled, lambda: list(gradients))
 
     def apply(self, gradients: Any, variables: Any) -> None:
-        """As `keras.optimizers.Adam.apply`, for gradients that are `clipped`."""
+        """Like `keras.optimizers.Adam.apply`, for clipped gradients."""
         adam = self._optimizer
         step = tf.cast(adam.iterations.value + 1, tf.float32)
         for gradient, variable, (momentum, velocity) in zip(

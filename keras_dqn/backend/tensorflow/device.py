@@ -1,4 +1,4 @@
-"""What is TensorFlow's own: layouts, frames on the device, names."""
+"""TensorFlow: layouts, frames on the device, versions and device name."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ class DeviceFrames(BaseDeviceFrames):
     __doc__ = BaseDeviceFrames.__doc__
 
     def _zeros(self, rows, grows=False):
-        # Compiled functions hold on to the variable, so it is the same for ever.
+        # A variable, since compiled functions keep a reference to it.
         shape = tf.TensorShape([None if grows else rows, *self._frame_shape])
         zeros = tf.zeros((rows, *self._frame_shape), self._dtype)
         return tf.Variable(zeros, trainable=False, shape=shape)
 
     @staticmethod
-    def _written(table, rows, frames):
-        # In int64: a GPU counts the elements before a row in the rows' dtype.
+    def _write_rows(table, rows, frames):
+        # int64: on a GPU, element offsets have the dtype of the rows, and may overflow.
         rows = tf.cast(rows, tf.int64)
         return table.scatter_update(tf.IndexedSlices(frames, rows))
 
     @staticmethod
-    def _joined(table, more):
+    def _concatenate(table, more):
         return table.assign(tf.concat([table, more], axis=0))
 
     @staticmethod
@@ -47,13 +47,15 @@ def to_tensors(batch: Batch) -> Batch:
 
 def sum_of_squares(gradient: Tensor) -> Tensor:
     """Returns the float32 sum of a gradient's squared elements."""
-    return 2.0 * tf.nn.l2_loss(tf.cast(gradient, tf.float32))  # stores no squares
+    return 2.0 * tf.nn.l2_loss(
+        tf.cast(gradient, tf.float32)
+    )  # without an array of squares
 
 
 @tf.function(autograph=False, jit_compile=True)
 def frames_last(observations: Tensor) -> Tensor:
     """Turns `(batch, frames, ...)` into `(batch, ..., frames)`."""
-    # XLA's transpose of bytes takes a third of the time of TensorFlow's own.
+    # With XLA, transposing uint8 takes a third of the time.
     return tf.transpose(observations, [0, *range(2, observations.shape.rank), 1])
 
 
@@ -63,7 +65,7 @@ def backend_versions() -> dict[str, str]:
 
 
 def device_name() -> str:
-    """Returns the device that the learner computes on, in words."""
+    """Returns the name of the learner's device."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return "CPU"

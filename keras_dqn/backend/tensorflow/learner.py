@@ -1,4 +1,4 @@
-"""The gradient step on TensorFlow: a gradient tape, variables in place."""
+"""The gradient step on TensorFlow: gradient tape, variables updated in place."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ from keras_dqn.backend.tensorflow.network import compiled
 
 
 class TrainStep(keras.Model):
-    """`train_step` by TensorFlow's contract: a batch in, logs out."""
+    """A model with the `train_step` that Keras calls on TensorFlow."""
 
     def gradient_step(self, batch: Batch) -> Tensor:
-        """Moves the online network one step.
+        """Takes one gradient step of the online network.
 
         Returns:
-            `(Update, is_finite)`. If loss or gradients are not finite, nothing moved.
+            `(Update, is_finite)`. If loss or gradients are not finite, no variable is
+            changed.
         """
         network, variables = self.network, self.network.trainable_variables
-        # Read once: mixed precision then casts them once for both passes.
+        # Read once, so that mixed precision casts them only once for both passes.
         values = [tf.convert_to_tensor(variable.value) for variable in variables]
         read = list(zip(variables, values, strict=True))
         targets = self.targets_of(
@@ -46,32 +47,32 @@ class TrainStep(keras.Model):
         gradients = tape.gradient(
             scaled_loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        # Sparse ones (of an Embedding) become dense.
+        # Sparse gradients (of an Embedding) become dense.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         sums = [sum_of_squares(gradient) for gradient in gradients]
-        may_move = is_finite(self.optimizer, loss, sums)
-        self._apply(gradients, variables, online.changed, may_move)
-        return found._replace(loss=loss), may_move
+        may_apply = is_finite(self.optimizer, loss, sums)
+        self._apply(gradients, variables, online.changed, may_apply)
+        return found._replace(loss=loss), may_apply
 
-    def _apply(self, gradients, variables, changed, may_move):
-        """Lets layers and optimizer move the variables, but not by NaN or infinity."""
-        if not self.optimizer.built:  # variables cannot be made in a branch
+    def _apply(self, gradients, variables, changed, may_apply):
+        """Applies layer updates and gradients, if `may_apply` is true."""
+        if not self.optimizer.built:  # `tf.cond` cannot create variables
             self.optimizer.build(variables)
         optimizer = self.optimizer
-        adam = FusedAdam.like(optimizer, variables)
+        adam = FusedAdam.from_optimizer(optimizer, variables)
         if adam is not None:
             optimizer, gradients = adam, adam.clipped(gradients)
 
-        def move():
+        def apply():
             for variable in self.network.variables:
                 if id(variable) in changed:
                     variable.assign(changed[id(variable)])
             optimizer.apply(gradients, variables)
 
-        tf.cond(may_move, move, lambda: None)
+        tf.cond(may_apply, apply, lambda: None)
 
     def train_step(self, batch: Batch) -> Tensor:
-        """One gradient step of `fit`. Returns the logs."""
+        """Takes one gradient step of `fit`. Returns the logs."""
         found, _ = self.gradient_step(batch)
         if self.target_sync_updates is not None:
             is_due = self.optimizer.iterations % self.target_sync_updates == 0
@@ -79,7 +80,7 @@ class TrainStep(keras.Model):
         return self._logs(found)
 
     def test_step(self, batch: Batch) -> Tensor:
-        """The loss on a batch, without a gradient step. Returns the logs."""
+        """Computes the loss of a batch for `evaluate`. Returns the logs."""
         online, target = ForwardPass(self.network), ForwardPass(self.target_network)
         targets = self.targets_of(batch, online, target)
         found = self.loss_of(batch, online, targets)
@@ -87,7 +88,7 @@ class TrainStep(keras.Model):
         return self._logs(found._replace(loss=loss))
 
     def sync_target(self) -> None:
-        """Makes the target network equal to the online one, by copy."""
+        """Copies the online network to the target network."""
         pairs = zip(self.target_network.variables, self.network.variables, strict=True)
         for target, online in pairs:
             target.assign(online.value)
@@ -119,19 +120,19 @@ class Learner(BaseLearner):
 
     def q_values(self, observations: np.ndarray) -> np.ndarray:
         """See `BaseQFunction.__call__`."""
-        self._take_changes()
+        self._rebuild_if_changed()
         return self._q_function(observations)
 
     def sync_target(self) -> None:
-        """Makes the target network equal to the online one, by copy."""
+        """Copies the online network to the target network."""
         self.model.sync_target()
-        self._derive_target()
+        self._update_target_derived()
 
     def sync_variables(self) -> None:
-        """Puts the state into the Keras variables. Here it never left them."""
+        """Does nothing here: the Keras variables are the state."""
 
     def pull_variables(self) -> None:
-        """Takes the Keras variables' values over. Here they are the state."""
+        """Does nothing here: the Keras variables are the state."""
 
     def _update_step(self, batch):
         self.trace_counts["update"] += 1
@@ -145,7 +146,7 @@ class Learner(BaseLearner):
             batch = DeviceFrames.look_up(batch, self._tables())
             return self.model.gradient_step(batch)
 
-        # One at a time: each step starts from the weights that the last one left.
+        # In sequence: each step starts from the weights of the previous one.
         return tf.map_fn(
             one_step,
             batches,

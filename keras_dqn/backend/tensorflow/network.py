@@ -1,4 +1,4 @@
-"""A network on TensorFlow, compiled for acting."""
+"""TensorFlow: a network, compiled for acting."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class QFunction(BaseQFunction):
 def compiled(
     function: Callable[..., Any], jit_compile: bool | str
 ) -> Callable[..., Any]:
-    """Returns the function as a graph; with XLA by default where there is a GPU."""
-    # XLA's convolution gradients are slower than TensorFlow's own on a CPU.
+    """Returns the function as a graph. `"auto"` uses XLA if there is a GPU."""
+    # On a CPU, gradients of convolutions are slower with XLA.
     if jit_compile == "auto":
         jit_compile = bool(tf.config.list_physical_devices("GPU"))
     return tf.function(function, autograph=False, jit_compile=jit_compile)

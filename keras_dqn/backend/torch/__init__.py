@@ -1,1 +1,1 @@
-"""The backend on PyTorch."""
+"""PyTorch code."""

@@ -1,4 +1,4 @@
-"""What is PyTorch's own: frames on the device, names."""
+"""PyTorch: frames on the device, versions and device name."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class DeviceFrames(BaseDeviceFrames):
         return ops.zeros((rows, *self._frame_shape), self._dtype)
 
     @staticmethod
-    def _written(table, rows, frames):
+    def _write_rows(table, rows, frames):
         rows, frames = map(ops.convert_to_tensor, (rows, frames))
         return table.index_copy_(0, rows.long(), frames)
 
     @staticmethod
-    def _joined(table, more):
+    def _concatenate(table, more):
         return torch.cat([table, more])
 
     @staticmethod
@@ -59,6 +59,6 @@ def backend_versions() -> dict[str, str]:
 
 
 def device_name() -> str:
-    """Returns the device that the learner computes on, in words."""
+    """Returns the name of the learner's device."""
     device = ops.convert_to_tensor(0.0).device
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

@@ -1,8 +1,8 @@
-"""The gradient step on PyTorch: autograd, parameters in place.
+"""The gradient step on PyTorch: autograd, parameters updated in place.
 
-Eagerly, Keras costs as much as the network: layers and optimizer are walked in
-Python, and the optimizer passes over the weights ten times. So a learner hands
-the whole step, optimizer included, to `torch.compile` as one graph.
+In eager mode, the overhead of Keras's layers and optimizer in Python is as large as
+the time of the network. So a learner compiles the whole step, optimizer included, with
+`torch.compile` as one graph.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ from keras_dqn.backend.torch.network import pass_class_of
 
 
 class TrainStep(keras.Model):
-    """`train_step` by PyTorch's contract: a batch in, logs out."""
+    """A model with the `train_step` that Keras calls on PyTorch."""
 
-    pass_class = ForwardPass  # right for every network; a learner may know better
+    pass_class = ForwardPass  # works for every network; a learner may set a faster one
 
     def gradient_step(self, batch: Batch) -> Tensor:
-        """Moves the online network one step.
+        """Takes one gradient step of the online network.
 
         Returns:
-            `(Update, is_finite)`. If loss or gradients are not finite, nothing moved.
+            `(Update, is_finite)`. If loss or gradients are not finite, no variable is
+            changed.
         """
         network, variables = self.network, self.network.trainable_variables
         with torch.no_grad():
@@ -55,34 +56,34 @@ class TrainStep(keras.Model):
         )
         with torch.no_grad():
             sums = [sum_of_squares(gradient) for gradient in gradients]
-            may_move = is_finite(self.optimizer, loss, sums)
-            self._apply(gradients, variables, online.changed, may_move)
+            may_apply = is_finite(self.optimizer, loss, sums)
+            self._apply(gradients, variables, online.changed, may_apply)
         found = Update(*(value.detach() for value in found._replace(loss=loss)))
-        return found, may_move
+        return found, may_apply
 
-    def _apply(self, gradients, variables, changed, may_move):
-        """Lets layers and optimizer move the variables, but not by NaN or infinity."""
+    def _apply(self, gradients, variables, changed, may_apply):
+        """Applies layer updates and gradients, if `may_apply` is true."""
 
-        def move():
+        def apply():
             for variable in self.network.variables:
                 if id(variable) in changed:
                     variable.assign(changed[id(variable)])
             self.optimizer.apply(gradients, variables)
 
         if not torch.compiler.is_compiling():
-            if may_move:
-                move()
+            if may_apply:
+                apply()
             return
-        # A graph has no branches; `torch.compile` fuses the copy and `where`.
+        # A graph has no branches. `torch.compile` fuses the copies and `where`.
         changing = [v.value for v in (*variables, *self.optimizer.variables)]
         changing += [v.value for v in self.network.variables if id(v) in changed]
         before = [value.clone() for value in changing]
-        move()
+        apply()
         for value, old in zip(changing, before, strict=True):
-            value.copy_(torch.where(may_move, value, old))
+            value.copy_(torch.where(may_apply, value, old))
 
     def train_step(self, batch: Batch) -> Tensor:
-        """One gradient step of `fit`. Returns the logs."""
+        """Takes one gradient step of `fit`. Returns the logs."""
         found, _ = self.gradient_step(batch)
         if self.target_sync_updates is not None:
             if int(self.optimizer.iterations) % self.target_sync_updates == 0:
@@ -90,7 +91,7 @@ class TrainStep(keras.Model):
         return self._logs(found)
 
     def test_step(self, batch: Batch) -> Tensor:
-        """The loss on a batch, without a gradient step. Returns the logs."""
+        """Computes the loss of a batch for `evaluate`. Returns the logs."""
         online = self.pass_class(self.network)
         target = self.pass_class(self.target_network)
         with torch.no_grad():
@@ -100,7 +101,7 @@ class TrainStep(keras.Model):
         return self._logs(found._replace(loss=loss))
 
     def sync_target(self) -> None:
-        """Makes the target network equal to the online one, by copy."""
+        """Copies the online network to the target network."""
         pairs = zip(self.target_network.variables, self.network.variables, strict=True)
         with torch.no_grad():
             for target, online in pairs:
@@ -120,20 +121,20 @@ class Learner(BaseLearner):
     def _compile(self):
         self.trace_counts.update(update=0)
         self.model.pass_class = pass_class_of(self.network)
-        self._lay_out()
+        self._set_memory_layout()
         self._compiled_update = compiled(
             "update", self._update_step, self.jit_compile, self.trace_counts
         )
 
-    def _lay_out(self):
-        """Puts weights and their slots in memory as the kernels read them.
+    def _set_memory_layout(self):
+        """Sets the memory layout (strides) of weights and optimizer slots.
 
-        Keras's shapes stay; only strides change. Convolutions want the input
-        channels next to each other, and an optimizer that walks a weight and its
-        slots in different orders is many times slower.
+        Convolutions are faster if input channels are contiguous in memory. Slots get
+        the layout of their weights, since the optimizer is much slower otherwise.
+        Shapes do not change.
         """
-        for networks in (self.network, self.target_network, self.optimizer):
-            for variable in networks.variables:
+        for owner in (self.network, self.target_network, self.optimizer):
+            for variable in owner.variables:
                 value = variable.value.data
                 if value.ndim == 4:  # height, width, in, out
                     value = value.permute(3, 0, 1, 2).contiguous().permute(1, 2, 3, 0)
@@ -151,7 +152,7 @@ class Learner(BaseLearner):
         self._check(batches, leading=("minibatches", "batch"))
         batches, tables = to_tensors(batches), self._tables()
         steps = []
-        for k in range(len(batches["actions"])):  # nothing waits in between
+        for k in range(len(batches["actions"])):  # dispatched without waiting
             batch = {key: x[k] for key, x in batches.items()}
             steps.append(self._compiled_update(batch, tables))
         found = zip(*(found for found, _ in steps), strict=True)
@@ -160,19 +161,19 @@ class Learner(BaseLearner):
 
     def q_values(self, observations: np.ndarray) -> np.ndarray:
         """See `BaseQFunction.__call__`."""
-        self._take_changes()
+        self._rebuild_if_changed()
         return self._q_function(observations)
 
     def sync_target(self) -> None:
-        """Makes the target network equal to the online one, by copy."""
+        """Copies the online network to the target network."""
         self.model.sync_target()
-        self._derive_target()
+        self._update_target_derived()
 
     def sync_variables(self) -> None:
-        """Puts the state into the Keras variables. Here it never left them."""
+        """Does nothing here: the Keras variables are the state."""
 
     def pull_variables(self) -> None:
-        """Takes the Keras variables' values over. Here they are the state."""
+        """Does nothing here: the Keras variables are the state."""
 
     def _update_step(self, batch, tables):
         batch = DeviceFrames.look_up(batch, tables)

@@ -1,4 +1,4 @@
-"""A network on PyTorch, compiled for acting, and how functions are compiled."""
+"""PyTorch: a network, compiled for acting, and `torch.compile` with a fallback."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from keras import ops
 from keras_dqn.backend.base import BaseQFunction
 from keras_dqn.backend.passes import ForwardPass
 
-MOST_SHAPES = 64  # of the arguments of a compiled function
-_TOO_MANY = torch._dynamo.exc.FailOnRecompileLimitHit
+MOST_SHAPES = 64  # largest number of argument shapes of a compiled function
+_TOO_MANY_SHAPES = torch._dynamo.exc.FailOnRecompileLimitHit
 
 
 class QFunction(BaseQFunction):
@@ -42,7 +42,7 @@ class QFunction(BaseQFunction):
 class PlainPass(ForwardPass):
     """A forward pass of a network in which no layer changes a variable.
 
-    `torch.compile` cannot follow Keras's scope, which such a network does not need.
+    It works without `keras.StatelessScope`, which `torch.compile` cannot compile.
     """
 
     def __call__(self, observations: Any) -> Any:
@@ -52,14 +52,14 @@ class PlainPass(ForwardPass):
 
 
 def pass_class_of(network: keras.Model) -> type[ForwardPass]:
-    """Returns the class of forward passes that a network needs, by trying it out."""
+    """Returns `PlainPass` if a trial call changes no variable, else `ForwardPass`."""
     tensor = network.inputs[0]
     shape = [1 if size is None else size for size in tensor.shape]
     trial = ForwardPass(network, training=True)
     try:
         with torch.no_grad():
             trial(ops.zeros(shape, tensor.dtype))
-    except Exception:  # of a network that takes no zeros, or no batch of 1
+    except Exception:  # the network refuses zeros or a batch of 1
         return ForwardPass
     return ForwardPass if trial.changed else PlainPass
 
@@ -70,19 +70,19 @@ def compiled(
     jit_compile: bool | str,
     trace_counts: collections.Counter[str],
 ) -> Callable[..., Any]:
-    """Returns the function compiled, unless `jit_compile` is false."""
+    """Returns the compiled function, or `function` if `jit_compile` is false."""
     if jit_compile is False:
         return function
     return Compiled(name, function, trace_counts, may_fall_back=jit_compile == "auto")
 
 
 class Compiled:
-    """A function, compiled as one graph; or as it is, if need be.
+    """A function, compiled as one graph, which may fall back to eager mode.
 
-    `torch.compile` needs a C++ compiler (Triton on a GPU) and cannot follow every
-    optimizer, nor Keras's preprocessing layers (`Rescaling`; a plain division it
-    can). If it fails at first, or there are too many shapes, the function runs
-    eagerly from then on, with a warning; with `jit_compile=True` the error is raised.
+    `torch.compile` needs a C++ compiler (on a GPU, Triton). It fails for some
+    optimizers and for Keras's preprocessing layers (`Rescaling`; a division works).
+    If the first call fails, or there are too many argument shapes, the function runs
+    eagerly from then on, with a warning. With `jit_compile=True` the error is raised.
     """
 
     def __init__(
@@ -101,18 +101,18 @@ class Compiled:
 
         def keep_guards(guards):  # called once for each graph
             trace_counts[name] += 1
-            # Without these it looks through all of Keras's attributes each time,
-            # for changes that the other backends do not look for either.
+            # Only tensors are guarded. Otherwise every call would check all of
+            # Keras's attributes for changes, which the other backends do not do.
             return torch.compiler.keep_tensor_guards_unsafe(guards)
 
-        # What is compiled is kept by code object: each learner needs its own.
+        # The compiler caches by code object, so each learner needs its own.
         code = step.__code__.replace(co_name=f"{name}_{id(self):x}")
         step = types.FunctionType(code, step.__globals__, closure=step.__closure__)
         self._compiled = torch.compile(
             step,
             fullgraph=True,
             dynamic=False,
-            # The layout that this would choose anew is that of `_lay_out`.
+            # `_set_memory_layout` has already chosen the layout.
             options={"layout_optimization": False, "guard_filter_fn": keep_guards},
         )
 
@@ -124,10 +124,10 @@ class Compiled:
         try:
             return self._run(arguments)
         except Exception as error:
-            if self._has_run and not isinstance(error, _TOO_MANY):
+            if self._has_run and not isinstance(error, _TOO_MANY_SHAPES):
                 raise
             self._compiled = None
-            result = self._function(*arguments)  # an error of its own is raised
+            result = self._function(*arguments)
             reason = str(error).strip().partition("\n")[0]
             warnings.warn(
                 f"torch.compile failed, so {self._name} runs eagerly from now on, "
@@ -137,7 +137,7 @@ class Compiled:
             return result
 
     def _run(self, arguments):
-        # The gradient is taken inside the graph; a shape is a graph of its own.
+        # The gradient is part of the graph. Each shape has its own graph.
         with torch._dynamo.config.patch(
             trace_autograd_ops=True, recompile_limit=MOST_SHAPES
         ):
