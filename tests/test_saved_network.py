@@ -139,13 +139,13 @@ def test_objects_that_no_network_needs_are_refused_before_they_are_made(
     good, tmp_path, monkeypatch, never_asked, name
 ):
     monkeypatch.chdir(tmp_path)
-    check_refused(with_layer(good, *OBJECTS[name]), "made of plain Keras layers")
+    check_refused(with_layer(good, *OBJECTS[name]), "plain Keras layers")
     assert not (tmp_path / "canary").exists()
 
 
 def test_a_class_that_somebody_registered_is_refused(good):
     path = with_layer(good, "keras.layers", "Dense", {"units": 5}, "package>Dense")
-    check_refused(path, "made of plain Keras layers")
+    check_refused(path, "plain Keras layers")
 
 
 def nested_in_a_compiled_model(value, compile_config):
@@ -173,7 +173,7 @@ def test_objects_are_found_where_a_model_says_how_it_was_compiled(
     module, class_name, config = OBJECTS[name]
     thing = {"module": module, "class_name": class_name, "config": config}
     path = rewritten(good, lambda value: place(value, {"loss": thing}))
-    check_refused(path, "made of plain Keras layers|compiled")
+    check_refused(path, "plain Keras layers|compiled")
 
 
 DENSE = {"module": "keras.layers", "class_name": "Dense", "registered_name": None}
@@ -316,7 +316,7 @@ def test_weights_that_are_not_plain_numbers_in_the_file_are_refused(good, name):
     with zipfile.ZipFile(good, "w") as archive:
         for each, old in content.items():
             archive.writestr(each, data if each == "model.weights.h5" else old)
-    check_refused(good, "the weights 'a' are")
+    check_refused(good, "the weights 'a' must")
 
 
 @pytest.mark.parametrize(
@@ -330,8 +330,8 @@ def test_weights_that_are_not_plain_numbers_in_the_file_are_refused(good, name):
         ({"config__json": b"\xff"}, "config.json"),
         ({"config__json": "[]"}, "cannot be opened|config"),
         ({"model__weights__h5": b"no"}, "model.weights.h5"),
-        ({"metadata__json": " " * 2**25}, "would unpack to"),
-        ({"model__weights__h5": bytes(2**25)}, "would unpack to"),
+        ({"metadata__json": " " * 2**25}, "too large"),
+        ({"model__weights__h5": bytes(2**25)}, "too large"),
     ],
 )
 def test_other_archives_are_refused(good, members, words):
@@ -342,12 +342,12 @@ def test_files_of_other_kinds_are_refused_by_name_and_by_content(tmp_path, good)
     old = tmp_path / "old.h5"
     with h5py.File(old, "w"):
         pass
-    check_refused(old, r"must be a file `\*.keras`")
-    check_refused(old.rename(tmp_path / "old.keras"), "no `.keras` file")
-    check_refused(tmp_path, r"must be a file `\*.keras`")
-    check_refused(tmp_path / "none.keras", r"must be a file `\*.keras`")
+    check_refused(old, r"must be a `.keras` file")
+    check_refused(old.rename(tmp_path / "old.keras"), "not a `.keras` file")
+    check_refused(tmp_path, r"must be a `.keras` file")
+    check_refused(tmp_path / "none.keras", r"must be a `.keras` file")
     (tmp_path / "p.keras").write_bytes(b"\x80\x04cos\nsystem\n.")
-    check_refused(tmp_path / "p.keras", "no `.keras` file")
+    check_refused(tmp_path / "p.keras", "not a `.keras` file")
 
 
 def test_the_example_refuses_in_one_line(tmp_path):
@@ -360,5 +360,5 @@ def test_the_example_refuses_in_one_line(tmp_path):
         timeout=300,
     )
     assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].endswith("(`.h5`) are not opened")
+    assert "not a `.keras` file" in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""Q-networks as plain functional Keras models, how they are copied, and opened."""
+"""Makes, copies and loads Q-networks, which are functional Keras models."""
 
 from keras_dqn.models.copying import copy_network
 from keras_dqn.models.dueling import dueling_cnn

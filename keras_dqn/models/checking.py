@@ -1,4 +1,4 @@
-"""What a network must be to be trained, and what makes no sense in one."""
+"""Checks that a network can be trained, and that it fits the environments."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 
 import keras
 
-BOUNDED = ("softmax", "sigmoid", "tanh", "relu", "softplus", "hard_sigmoid")
+BOUNDED_ACTIVATIONS = ("softmax", "sigmoid", "tanh", "relu", "softplus", "hard_sigmoid")
 
 
 def check_network(network: object) -> None:
-    """Refuses a network that cannot be trained here, saying why.
+    """Raises an error unless `network` can be trained here.
 
     Args:
         network: Any object.
 
     Raises:
         TypeError: If it is not a functional or Sequential `keras.Model`.
-        ValueError: If its inputs, outputs or state do not fit.
+        ValueError: If its inputs, outputs, variables or layers are not suitable.
     """
     if not isinstance(network, keras.Model) or not getattr(network, "inputs", None):
         raise TypeError(
-            "`network` must be a functional or a built Sequential `keras.Model`; "
-            "a subclassed one becomes functional by "
+            "`network` must be a functional or a built Sequential `keras.Model`. "
+            "Make a functional model of a subclassed one with "
             "`keras.Model(inputs, subclassed(inputs))`. "
             f"Received: network={network!r}"
         )
@@ -37,7 +37,7 @@ def check_network(network: object) -> None:
     output = getattr(network, "output", None)  # a Sequential model has none
     if isinstance(output, dict | list | tuple):
         raise ValueError(
-            "`network` must put out a tensor by itself; make such a network with "
+            "`network` must return a tensor that is not inside a container; write "
             "`keras.Model(network.inputs, network.outputs[0])`. Received: an output "
             f"of type {type(output).__name__}"
         )
@@ -50,14 +50,19 @@ def check_network(network: object) -> None:
         raise ValueError("`network` must have trainable variables. Received: none")
     _refuse_gradient_overwrites(network)
     _refuse_stateful_recurrence(network)
-    _warn_of_senseless_layers(network)
+    _warn_about_output_activation(network)
 
 
 def check_fits(network: keras.Model, envs: Any) -> None:
-    """Refuses a network whose input or output does not fit the environments.
+    """Raises an error unless the network fits the environments.
+
+    Args:
+        network: `keras.Model`, see `check_network`.
+        envs: `VectorEnvs`.
 
     Raises:
-        ValueError: With both shapes or both counts.
+        ValueError: If the input is not of the shape of the observations, or if the
+            number of outputs is not that of the actions.
     """
     expected = tuple(network.input_shape[1:])
     if expected != tuple(envs.observation_shape):
@@ -75,7 +80,7 @@ def check_fits(network: keras.Model, envs: Any) -> None:
 
 
 def leaf_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """Yields the layers in a model that have no layers themselves."""
+    """Yields the layers of a model, and of models inside it, that are not models."""
     children = getattr(layer, "layers", None)
     if not children:
         yield layer
@@ -85,7 +90,7 @@ def leaf_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 
 
 def _refuse_gradient_overwrites(network):
-    """Float8 scales are set to their "gradients", which a target cannot follow."""
+    """Raises `ValueError` for float8 scales, whose "gradients" are new values."""
     names = [
         variable.path
         for variable in network.trainable_variables
@@ -93,29 +98,30 @@ def _refuse_gradient_overwrites(network):
     ]
     if names:
         raise ValueError(
-            "`network` must not be quantized to float8, whose scales no optimizer "
-            f"trains; train it before `quantize`. Received: variables {names}"
+            "`network` must not be quantized to float8, because an optimizer cannot "
+            "train the scales. Train the network first, then call `quantize`. "
+            f"Received: variables {names}"
         )
 
 
 def _refuse_stateful_recurrence(network):
-    """Such a state has the batch size of acting or of a minibatch, not both."""
+    """Raises `ValueError` for layers that carry a state from batch to batch."""
     for layer in leaf_layers(network):
         if isinstance(layer, keras.layers.RNN) and layer.stateful:
             raise ValueError(
                 f"`network` must not carry the state of its layer {layer.name!r} from "
-                "batch to batch: a replay's minibatches do not follow each other. Use "
+                "batch to batch, because minibatches are independent samples. Use "
                 "`stateful=False` and stacked observations. Received: stateful=True"
             )
 
 
-def _warn_of_senseless_layers(network):
-    """Warns of what trains without an error, but not towards Q-values."""
+def _warn_about_output_activation(network):
+    """Warns if the outputs cannot take all values that Q-values can have."""
     last = network.layers[-1]
     activation = getattr(getattr(last, "activation", None), "__name__", "linear")
-    if activation in BOUNDED:
+    if activation in BOUNDED_ACTIVATIONS:
         warnings.warn(
-            f"The output layer `{last.name}` has the activation {activation!r}. "
-            "Q-values are returns, which have no bounds: use no activation.",
+            f"The output layer `{last.name}` has the activation {activation!r}, which "
+            "limits its outputs. Q-values can be any number: use no activation.",
             stacklevel=4,
         )

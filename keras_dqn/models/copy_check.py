@@ -11,16 +11,16 @@ from keras import ops
 
 from keras_dqn.models.layer_tree import sublayers
 
-# For dimensions that are `None`: large enough for convolutions of game frames.
+# The length of dimensions that are `None`, enough for convolutions of game frames.
 UNKNOWN_SIZE = 64
 # Largest difference of outputs, relative to the largest output. Both networks run the
-# same operations on the same numbers; a kernel may add them up in another order.
+# same operations on the same numbers, but sums may be computed in another order.
 TOLERANCE = 1e-5
-WHAT_TO_DO = (
-    "A layer is copied by `get_config`, `from_config` and its variables: give whatever "
-    "else its output depends on to the constructor and return it from `get_config`, "
-    "or make it a variable (`add_weight(..., trainable=False)`). A Lambda inside of "
-    "another layer becomes a class of its own."
+HOW_TO_FIX = (
+    "A layer is copied with `get_config`, `from_config` and its variables. Everything "
+    "else that its output depends on must be a constructor argument that `get_config` "
+    "returns, or a variable (`add_weight(..., trainable=False)`). Write a layer class "
+    "in place of a Lambda inside another layer."
 )
 
 
@@ -28,17 +28,17 @@ def check_copy(network: keras.Model, copy: keras.Model) -> None:
     """Checks that a copy computes the same function, now and after weights change.
 
     Both networks run on one random batch in inference mode. Then the weights of
-    `network` change: the copy must not change with them, and must be equal again after
-    `copy_variables`. In the end the variables of both, seeds included, are what those
-    of `network` were before, bit for bit.
+    `network` change: the outputs of the copy must stay the same, and must be equal
+    again once the copy has the new weights. At the end the variables of both networks,
+    seeds included, are those that `network` had before, bit for bit.
 
     Args:
         network: `keras.Model` with one input and one output.
         copy: `keras.Model` that `copy_network` made of `network`.
 
     Raises:
-        ValueError: If outputs differ. The message names the layer where that begins.
-            Or if the outputs of `network` depend on state that is in no variable.
+        ValueError: If outputs differ, with the first layer where they do. Or if the
+            outputs of `network` depend on state that is not in its variables.
     """
     batch = [_random_input(network, tensor) for tensor in network.inputs]
     saved = values_of(network)
@@ -60,21 +60,23 @@ def check_copy(network: keras.Model, copy: keras.Model) -> None:
         assign(network, saved)
         if not _are_close(_run(network, batch), before):
             raise ValueError(
-                "`network` cannot be copied: it gives other outputs when it runs on "
-                "the same batch again, with the same variables. Some layer keeps state "
-                "elsewhere, as recurrent layers with `stateful=True` do."
+                "`network` cannot be copied: its outputs differ when it runs on the "
+                "same batch again with the same variables. A layer keeps state that is "
+                "not in its variables, as recurrent layers with `stateful=True` do."
             )
-        _check_same(network, copy, batch, before, "gives other outputs")
+        _check_same(network, copy, batch, before, "gives different outputs")
         state = values_of(copy)
         assign(network, changed)
         pairs = zip(values_of(copy), state, strict=True)
         if not all(np.array_equal(*pair, equal_nan=True) for pair in pairs):
-            raise ValueError("`network` cannot be copied: they would share memory")
+            raise ValueError("`network` cannot be copied: the copy shares its memory")
         assign(copy, saved)  # the run may have changed seeds
         _check_same(network, copy, batch, before, "uses the original's weights")
         assign(copy, changed)
         after = _run(network, batch)
-        _check_same(network, copy, batch, after, "does not follow when it is trained")
+        _check_same(
+            network, copy, batch, after, "keeps its old weights when they are set"
+        )
     finally:
         assign(network, saved)
         assign(copy, saved)
@@ -88,7 +90,7 @@ def values_of(network: keras.Model) -> list[np.ndarray]:
 
 
 def assign(network: keras.Model, values: Sequence[np.ndarray]) -> None:
-    """Sets the variables to copies of NumPy arrays, which JAX may keep."""
+    """Sets the variables to copies of NumPy arrays. JAX may keep what it is given."""
     for variable, value in zip(network.variables, values, strict=True):
         variable.assign(np.array(value))
 
@@ -100,7 +102,7 @@ def _is_float(variable):
 def _random_input(network, tensor):
     """Returns a small random batch for one of the inputs.
 
-    An `Embedding` can look up all of it: floats are truncated to 0 there.
+    An `Embedding` accepts all its values: it truncates the floats to 0.
     """
     rng = np.random.default_rng(0)
     shape = [UNKNOWN_SIZE if size is None else size for size in tensor.shape]
@@ -127,7 +129,7 @@ def _check_same(network, copy, batch, expected, fault):
         return
     raise ValueError(
         f"`network` cannot be copied: the copy {fault}"
-        f"{_first_difference(network, copy, batch)}.\n{WHAT_TO_DO}"
+        f"{_first_difference(network, copy, batch)}.\n{HOW_TO_FIX}"
     )
 
 
@@ -141,7 +143,7 @@ def _are_close(actual, expected):
 
 
 def _first_difference(network, copy, batch):
-    """Says in which layer the outputs begin to differ, if that can be found out."""
+    """Returns text that names the first layer whose outputs differ, or `""`."""
     for layer, clone in zip(network.layers, copy.layers, strict=False):
         try:
             outputs = [

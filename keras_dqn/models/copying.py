@@ -1,11 +1,10 @@
 """Copies a network, and checks that the copy computes the same function.
 
 Keras rebuilds a layer from its configuration (`get_config`) and copies its variables.
-What a layer holds besides is lost in this way: the tensors that an adapted
-`Normalization` computes with, the code of a `Lambda`, an attribute that was set after
-construction. `copy_network` carries these over. `copy_check` compares outputs, so
-that a network that still cannot be copied is refused, instead of being trained against
-the targets of another network.
+Everything else in a layer is lost: the tensors that an adapted `Normalization` uses,
+the code of a `Lambda`, an attribute that was set after construction. `copy_network`
+copies these too. Then `copy_check` compares outputs. A network that still cannot be
+copied is refused, because its target network would compute another function.
 """
 
 from __future__ import annotations
@@ -29,22 +28,22 @@ _PLAIN_VALUES = (bool, int, float, str, type(None), np.generic, np.ndarray)
 
 
 def copy_network(network: keras.Model, trainable: bool = True) -> keras.Model:
-    """Returns a network of the same function, with variables of its own.
+    """Returns a copy that computes the same function with its own variables.
 
     Layers are rebuilt from their configuration. A `Lambda` and layers of your own
     that have no variables are shared by both networks. The copy is not compiled.
 
     Args:
-        network: Functional or built Sequential `keras.Model`. It is left as it is.
-        trainable: Boolean. Whether the copy has the trainable variables of `network`.
-            Otherwise it has none, as a target network.
+        network: Functional or built Sequential `keras.Model`. It is not changed.
+        trainable: Boolean. If true, the same variables are trainable as in `network`;
+            if false, none is, as in a target network.
 
     Returns:
-        `keras.Model` of the same structure, layer names and order of variables.
+        `keras.Model` with the same structure, layer names and order of variables.
 
     Raises:
-        ValueError: If a layer cannot be rebuilt, or the copy computes something else
-            than `network`.
+        ValueError: If a layer cannot be rebuilt, or if the outputs of the copy differ
+            from those of `network`.
     """
     cloned, shared = [], []
 
@@ -58,7 +57,7 @@ def copy_network(network: keras.Model, trainable: bool = True) -> keras.Model:
         return cloned[-1][0]
 
     try:
-        with _as_if_never_compiled(network):
+        with _marked_as_not_compiled(network):
             copy = keras.models.clone_model(
                 network, clone_function=clone, recursive=True
             )
@@ -71,7 +70,7 @@ def copy_network(network: keras.Model, trainable: bool = True) -> keras.Model:
         _copy_trainable(pairs)
     except Exception as error:
         raise ValueError(
-            f"`network` cannot be copied. {error}\n{copy_check.WHAT_TO_DO}"
+            f"`network` cannot be copied. {error}\n{copy_check.HOW_TO_FIX}"
         ) from error
     copy_check.assign(copy, copy_check.values_of(network))
     if not trainable:
@@ -84,7 +83,7 @@ def copy_network(network: keras.Model, trainable: bool = True) -> keras.Model:
 
 
 def copy_variables(source: keras.Model, target: keras.Model) -> None:
-    """Sets the variables of a copy to the values of the original's.
+    """Sets the variables of a copy to the values in the original.
 
     The values are copied, so the two networks share no memory afterwards. It can be
     called inside a compiled function.
@@ -98,9 +97,9 @@ def copy_variables(source: keras.Model, target: keras.Model) -> None:
 
 
 def _can_be_shared(layer):
-    """Whether one object can serve both networks, so that none need be rebuilt.
+    """Whether both networks can use the same layer object.
 
-    Keras's own layers are rebuilt, since a shared layer keeps all copies in memory.
+    Keras's own layers are always rebuilt: a shared layer keeps all copies in memory.
     """
     if layer.variables or layer.activity_regularizer is not None:
         return False
@@ -114,13 +113,13 @@ def _can_be_shared(layer):
 def _rebuild(layer):
     """Returns an unbuilt layer of the same configuration, and its initializers.
 
-    Zeros stand in for the initializers while the layer is built: the weights are
-    overwritten anyway, and orthogonal ones take a second.
+    The layer gets zeros as initializers until it is built: its weights are overwritten
+    anyway, and orthogonal ones take a second.
     """
-    with warnings.catch_warnings():  # that a lambda is serialized
+    with warnings.catch_warnings():  # about serialized lambdas
         warnings.simplefilter("ignore", UserWarning)
         config = keras.saving.serialize_keras_object(layer)
-    config.pop("build_config", None)  # the copied network builds it, in its turn
+    config.pop("build_config", None)  # built when it is called
     functions = {
         name: value
         for name, value in vars(layer).items()
@@ -147,11 +146,11 @@ def _set_attributes(layer, values):
 
 
 def _copy_state(original, layer):
-    """Copies what is not a variable but is derived from some, and plain attributes."""
+    """Copies tensors that are derived from variables, and plain attributes."""
     store = {}
     original.save_own_variables(store)
     if store:  # this also recomputes the tensors of `Normalization`
-        with contextlib.suppress(ValueError):  # a subclass may not save all it has
+        with contextlib.suppress(ValueError):  # some subclasses do not save all
             layer.load_own_variables(
                 {key: ops.convert_to_numpy(value) for key, value in store.items()}
             )
@@ -162,7 +161,7 @@ def _copy_state(original, layer):
 
 
 def _is_plain(value):
-    """Whether it is numbers and strings, or a function that refers to no object."""
+    """Whether `value` is of numbers and strings, or a function without a closure."""
     if isinstance(value, types.FunctionType):
         return value.__closure__ is None
     if isinstance(value, list | tuple):
@@ -177,7 +176,7 @@ def _is_equal(one, other):
 
 
 def _copy_trainable(pairs):
-    """Freezes in the copy what is frozen in the original: models, layers, variables."""
+    """Copies the `trainable` flags of models, layers and variables."""
     for kind in (keras.Model, keras.layers.Layer):
         for original, layer in pairs:
             if isinstance(original, kind) and layer.trainable != original.trainable:
@@ -189,8 +188,8 @@ def _copy_trainable(pairs):
 
 
 @contextlib.contextmanager
-def _as_if_never_compiled(network):
-    """Keeps `clone_model` from making an optimizer, losses and metrics as well."""
+def _marked_as_not_compiled(network):
+    """Prevents `clone_model` from making an optimizer, losses and metrics."""
     models = [network, *sublayers(network)]
     models = [each for each in models if getattr(each, "compiled", False)]
     for model in models:
@@ -203,12 +202,12 @@ def _as_if_never_compiled(network):
 
 
 def _check_variables(network, copy):
-    """Checks that the lists of variables correspond, one by one."""
+    """Raises `ValueError` unless the two lists of variables correspond."""
 
     def described(variable):
         if variable is None:
             return None
-        name = re.sub(r"_\d+$", "", variable.name)  # Keras counts up `variable_2`
+        name = re.sub(r"_\d+$", "", variable.name)  # Keras appends a counter
         return name, tuple(variable.shape), variable.dtype
 
     pairs = itertools.zip_longest(network.variables, copy.variables)
@@ -223,4 +222,4 @@ def _check_variables(network, copy):
         id(each) for each in copy.variables
     }
     if shared:
-        raise ValueError("A copy has variables of the network itself")
+        raise ValueError("The copy shares variables with the network")

@@ -1,8 +1,8 @@
-"""Tensors that layers compute from their variables when these are set.
+"""Tensors that layers compute from their variables.
 
-`Normalization` does so when it is adapted and when its weights are loaded. A forward
-pass uses the tensors and not the variables, and a compiled function holds them as
-constants: whoever sets the variables in another way has to recompute them.
+`Normalization` computes them when it is adapted and when its weights are loaded. Its
+forward pass uses the tensors, not the variables, and compiled functions hold them as
+constants. After the variables were set in any other way, call `recompute`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def layers_of(network: keras.Model) -> list[keras.layers.Layer]:
 
 
 def tensors_of(network_layers: list[keras.layers.Layer]) -> list:
-    """Returns the tensors that these layers hold now. A new one is another object."""
+    """Returns the tensors that these layers hold. `recompute` replaces the objects."""
     values = (value for layer in network_layers for value in vars(layer).values())
     return [value for value in values if ops.is_tensor(value)]
 
@@ -33,7 +33,7 @@ def recompute(*networks: keras.Model) -> None:
 
 
 def are_equal(network: keras.Model, other: keras.Model) -> bool:
-    """Returns whether two networks of one structure hold the same numbers."""
+    """Whether two networks of the same structure hold equal derived tensors."""
     pairs = zip(
         *(tensors_of(layers_of(each)) for each in (network, other)), strict=True
     )

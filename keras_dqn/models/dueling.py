@@ -1,7 +1,7 @@
 """Q-networks with a dueling head, as plain functional Keras models.
 
-A Q-network maps an observation to one Q-value per action: the discounted return
-that is expected after this action. A dueling network estimates the state value V(s)
+A Q-network maps an observation to one Q-value per action: the expected discounted
+return after this action. A dueling network estimates the state value V(s)
 and the advantages A(s, a) in two streams and adds them:
 
     Q(s, a) = V(s) + A(s, a) - mean over a' of A(s, a')
@@ -29,10 +29,10 @@ from keras_dqn import checks
 
 # `(filters, kernel size, stride)` of Mnih et al., 2015.
 CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
-SMALLEST_IMAGE = 36  # pixels, high and wide, that these convolutions fit into
+SMALLEST_IMAGE = 36  # smallest height and width in pixels for these convolutions
 # Gains of the orthogonal initializers: for layers with ReLU (which halves the second
 # moment), for the advantages (small, so that training starts with almost equal
-# Q-values of all actions) and for the state value.
+# Q-values for all actions) and for the state value.
 RELU_GAIN = float(np.sqrt(2.0))
 ADVANTAGE_GAIN = 0.01
 VALUE_GAIN = 1.0
@@ -228,7 +228,7 @@ def _orthogonal(gain, seeds):
 
 
 class _Seeds:
-    """Gives each kernel a seed of its own.
+    """Returns a different seed for each kernel.
 
     With one seed for all, kernels of equal shape would start with equal weights.
     """

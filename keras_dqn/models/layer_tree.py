@@ -1,6 +1,6 @@
-"""The layers that a layer is made of, at any depth.
+"""Finds the layers inside a layer, at any depth.
 
-Models list their layers; wrappers, cells and layers of one's own hold them as
+Models have a list of layers; wrappers, cells and user-defined layers have them as
 attributes.
 """
 
@@ -13,12 +13,12 @@ import keras
 
 
 def is_layer(operation: object) -> bool:
-    """Whether it is a layer, and not an operation such as `keras.ops.add`."""
+    """Whether `operation` is a layer, and not one of `keras.ops` such as `add`."""
     return isinstance(operation, keras.layers.Layer)
 
 
 def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Returns the layers that a layer is made of, at any depth."""
+    """Returns the layers inside a layer, at any depth, without the layer itself."""
     found = {}
     todo = [layer]
     while todo:
@@ -37,7 +37,7 @@ def _layers_in(value):
 
 
 def pairs_of(original: Any, copy: Any, seen: Any = ()) -> Iterator[tuple[Any, Any]]:
-    """Yields a layer with its copy, then those that it is made of with theirs."""
+    """Yields `(layer, its copy)` for a layer, then for all layers inside it."""
     seen = seen or set()
     if original is copy or id(original) in seen:
         return

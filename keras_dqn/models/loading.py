@@ -1,10 +1,10 @@
-"""Opens saved networks, and refuses `.keras` files that could do harm.
+"""Loads saved networks, and refuses `.keras` files that could do harm.
 
 A `.keras` file is a zip archive: `config.json` names the classes and functions to
-make, `model.weights.h5` holds the weights. A hostile file may name code to run or other
-files to read, or ask for more memory than there is. So the file is checked before
-Keras opens it: only Keras layers and operations that a Q-network is made of, and
-no more weights than the file holds.
+make, `model.weights.h5` holds the weights. A hostile file could make Keras run code,
+read other files, or allocate too much memory. So the file is checked before Keras opens
+it. It may contain only Keras layers and operations that are common in Q-networks, and
+must store all weights that it describes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import numpy as np
 from keras_dqn.system import memory
 
 LARGEST_CONFIG_BYTES = 2**24
-# Unpacked size divided by packed size. Keras does not compress its files at all.
+# Uncompressed size divided by compressed size. Keras does not compress its files.
 LARGEST_COMPRESSION = 100
 _MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
 
 _MODELS = {"Functional", "Sequential", "Model"}
-# Not here: layers that run code, read files or hold a model of another framework
+# Left out: layers that run code, read files or contain a model of another framework
 # (Lambda, TFSMLayer, TorchModuleWrapper, JaxLayer, FlaxLayer, StringLookup, ...).
 _LAYERS = {
     *("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"),
@@ -65,10 +65,10 @@ _QUANTIZERS = {
     *("AbsMaxQuantizer", "Float8QuantizationConfig", "Int4QuantizationConfig"),
     "Int8QuantizationConfig",
 }
-_ANY = None  # every class of these modules holds numbers and does arithmetic
-# Allowed classes by module. These are texts that stand in files and are compared: the
-# modules are not imported. For an operation of `keras.ops`, and in some versions for a
-# model, Keras writes the internal module (`keras.src...`) where the class is defined.
+_ANY = None  # all classes of the module are harmless: they only do arithmetic
+# Allowed classes by module. The names are compared with those in the file; nothing is
+# imported. For an operation of `keras.ops`, and in some versions for a model, Keras
+# writes the internal module (`keras.src...`) where the class is defined.
 _ALLOWED = {
     "keras": _MODELS | _DTYPE_POLICIES,
     "keras.models": _MODELS,
@@ -89,12 +89,12 @@ _MODULES_OF_LAYERS = {
     *("keras", "keras.models", "keras.layers"),
     *("keras.src.models.functional", "keras.src.models.sequential"),
 }
-# The keys of a configuration under which a layer may stand. Inside `inbound_nodes`, the
-# arguments of calls, none may: Keras would make it, and the count would miss it.
+# The keys of a configuration that may hold layers. `inbound_nodes` (the arguments of
+# calls) must not: Keras would make these layers, but their weights are not counted.
 _KEYS_OF_LAYERS = frozenset(
     {"layers", "layer", "backward_layer", "cell", "cells", "activation"}
 )
-# What `zipfile`, `zlib`, h5py and Keras raise for damaged files. `zipfile` raises
+# Errors of `zipfile`, `zlib`, h5py and Keras for damaged files. `zipfile` raises
 # `NotImplementedError` for an unknown compression method.
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
@@ -103,7 +103,7 @@ _DAMAGE = (
 
 
 def load_network(path: str | os.PathLike[str]) -> keras.Model:
-    """Opens a network that was saved as a `.keras` file.
+    """Loads a network that was saved as a `.keras` file.
 
     Args:
         path: Path of the file.
@@ -112,8 +112,8 @@ def load_network(path: str | os.PathLike[str]) -> keras.Model:
         `keras.Model`, not compiled.
 
     Raises:
-        ValueError: If the file is damaged, is of another kind, or holds what is not
-            allowed, such as a `Lambda` or a layer of your own. The message names it.
+        ValueError: If the file is damaged or not a `.keras` file, or contains
+            something that is not allowed, such as a `Lambda` or a layer of your own.
             If you trust the file, use `keras.saving.load_model`.
         OSError: If the file cannot be read.
         MemoryError: If the weights would not fit into memory.
@@ -127,21 +127,22 @@ def load_network(path: str | os.PathLike[str]) -> keras.Model:
 
 
 def check_network_file(path: pathlib.Path) -> None:
-    """Raises an error unless `load_network` may open the file. Runs nothing of it.
+    """Raises an error unless the file is safe to open. Runs no code from it.
 
     Args:
         path: `pathlib.Path`.
 
     Raises:
-        ValueError: If it is something else. The message says what.
+        ValueError: If it is not a `.keras` file, or contains something that is not
+            allowed.
         MemoryError: If the weights would not fit into memory.
-        Exception: What `zipfile`, `zlib` and h5py raise for a damaged archive.
+        Exception: One of `_DAMAGE`, if the file is damaged.
     """
     if path.suffix != ".keras" or not path.is_file():
-        raise ValueError(f"The network must be a file `*.keras`. Received: {path}")
+        raise ValueError(f"The network must be a `.keras` file. Received: {path}")
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"{path} is no `.keras` file. Files of older kinds (`.h5`) are not opened"
+            f"{path} is not a `.keras` file. Older formats (`.h5`) are not supported"
         )
     with zipfile.ZipFile(path) as archive:
         _check_members(path, archive)
@@ -157,21 +158,21 @@ def check_network_file(path: pathlib.Path) -> None:
     described, low_rank = _count_described(path, config)
     if described > stored or low_rank > stored:
         raise ValueError(
-            f"{path}: the layers must have no more weights than the file. Received: "
-            f"{described + low_rank:,} numbers described, {stored:,} stored"
+            f"{path}: the layers must have no more weights than the file stores. "
+            f"Received: layers with {described + low_rank:,}, {stored:,} stored"
         )
 
 
 def _count_described(path, config):
-    """Counts the weights that the network would have, without making any.
+    """Counts the weights that the network would have, without allocating them.
 
-    In Keras's stateless scope a variable is a shape without memory. Keras would
-    allocate it later in the same thread, in the next scope, hence a thread of its own.
+    In Keras's stateless scope, variables have shapes but no memory. Keras would
+    allocate them in the next scope of the same thread, so this runs in a new thread.
 
     Returns:
-        `(described, low_rank)`: the numbers in weights that the file stores, and those
-        in weights of LoRA, which Keras merges into the kernels when it saves. The two
-        integers of a seed are not stored either, and not counted.
+        `(described, low_rank)`: the numbers of weights that the file should store, and
+        of weights of LoRA, which are not stored because Keras merges them into the
+        kernels when it saves. Seeds are not stored either, and not counted.
     """
     found = []
 
@@ -208,14 +209,14 @@ def _check_members(path, archive):
         is_config = member.filename != "model.weights.h5"
         if is_bomb or (is_config and member.file_size > LARGEST_CONFIG_BYTES):
             raise ValueError(
-                f"{path}: {member.filename} would unpack to {member.file_size:,} bytes"
+                f"{path}: {member.filename} is too large: {member.file_size:,} bytes"
             )
     nbytes = sum(member.file_size for member in members)
     memory.check_fits(2 * nbytes, f"The network in {path}")
 
 
 def _check_config(path, value, may_be_layer=False, keys_of_layers=_KEYS_OF_LAYERS):
-    """Checks every object that the configuration describes, at any depth."""
+    """Raises `ValueError` if an object in the configuration is not allowed."""
     if isinstance(value, list):
         for item in value:
             _check_config(path, item, may_be_layer, keys_of_layers)
@@ -227,13 +228,13 @@ def _check_config(path, value, may_be_layer=False, keys_of_layers=_KEYS_OF_LAYER
         _check_all_used(path, value)
     for key, item in value.items():
         if key == "compile_config" and item not in (None, {}):
-            raise ValueError(f"{path}: a network must hold no compiled model")
+            raise ValueError(f"{path}: a network must not contain a compiled model")
         inner = frozenset() if key == "inbound_nodes" else keys_of_layers
         _check_config(path, item, key in inner, inner)
 
 
 def _check_object(path, value, may_be_layer):
-    """Checks that an object is of an allowed class, and a layer where one may stand."""
+    """Raises `ValueError` for a class that is not allowed, or not in this place."""
     module, name = value.get("module"), value.get("class_name")
     registered = value.get("registered_name")
     is_known = isinstance(module, str | None) and module in _ALLOWED
@@ -249,13 +250,13 @@ def _check_object(path, value, may_be_layer):
         or (is_layer and not may_be_layer)
     ):
         raise ValueError(
-            f"{path}: a network is made of plain Keras layers. Received: "
+            f"{path}: a network must contain only plain Keras layers. Received: "
             f"{str(module)[:60]}.{str(name)[:60]}"
         )
 
 
 def _check_all_used(path, functional):
-    """Checks that every layer leads to the output; the count would miss others."""
+    """Raises `ValueError` for layers that do not lead to the output: not counted."""
     layers = functional["layers"]
     outputs = functional["output_layers"]
     used = {each[0] for each in (outputs if _are_lists(outputs) else [outputs])}
@@ -271,8 +272,8 @@ def _check_all_used(path, functional):
     names = [each["name"] for each in layers]
     if used != set(names) or len(used) != len(names):
         raise ValueError(
-            f"{path}: every layer must have a name of its own, and lead to the "
-            f"output. Received: {sorted(map(str, names))[:10]}"
+            f"{path}: every layer must have a unique name and lead to the output. "
+            f"Received: {sorted(map(str, names))[:10]}"
         )
 
 
@@ -281,19 +282,21 @@ def _are_lists(values):
 
 
 def _count_stored(path, file):
-    """Checks that the weights are numbers in this file, and returns how many."""
+    """Returns how many numbers the file stores; raises `ValueError` for other data."""
     sizes = []
 
     def fault_of_link(name, link):
-        return None if isinstance(link, h5py.HardLink) else f"{name!r} are a link"
+        return (
+            None if isinstance(link, h5py.HardLink) else f"{name!r} must not be a link"
+        )
 
     def fault_of_item(name, item):
         if not isinstance(item, h5py.Dataset):
             return None
         if item.external or item.is_virtual or not _are_numbers(item):
-            return f"{name!r} are not plain numbers"
+            return f"{name!r} must be plain numbers in this file"
         if item.nbytes > item.id.get_storage_size():
-            return f"{name!r} are larger than the file"
+            return f"{name!r} must not be larger than its data in the file"
         sizes.append(item.size)
         return None
 
@@ -301,7 +304,7 @@ def _count_stored(path, file):
         weights = h5py.File(file, "r")
     except OSError as error:
         raise ValueError(f"{path}: model.weights.h5: {error}") from None
-    with weights:  # h5py stops at the first fault that is returned; none is raised
+    with weights:  # h5py stops at the first result that is not `None`
         fault = weights.visititems_links(fault_of_link)
         fault = fault or weights.visititems(fault_of_item)
     if fault:
@@ -310,7 +313,7 @@ def _count_stored(path, file):
 
 
 def _are_numbers(dataset):
-    """Whether it holds numbers. Keras stores bfloat16 as two raw bytes and says so."""
+    """Whether `dataset` holds numbers. Keras stores bfloat16 as two raw bytes."""
     if dataset.dtype.kind in "biuf":
         return True
     try:
