@@ -69,7 +69,7 @@ def test_only_those_that_are_asked_for_are_loaded(tmp_path):
         checkpoint.save(tmp_path, env_steps, vault.PARTS, {"at": env_steps})
     loaded = checkpoint.load(tmp_path, lambda meta: meta["at"] == 1)
     assert loaded.meta == {"at": 1}
-    assert "it is not asked for" in loaded.notes[0]
+    assert "not of the requested kind" in loaded.notes[0]
 
 
 def every_file(tmp_path):
@@ -129,7 +129,8 @@ def test_a_file_that_does_not_belong_there_is_ignored_and_said(tmp_path):
     (path / "stranger.bin").write_bytes(b"?")
     loaded = checkpoint.load(tmp_path)
     assert loaded.path == path
-    assert loaded.notes == [f"Ignored {path.name}/stranger.bin, which is no part of it"]
+    (note,) = loaded.notes
+    assert note.startswith(f"Ignored {path.name}/stranger.bin")
 
 
 def test_if_none_is_whole_the_error_lists_each_with_its_reason(tmp_path):

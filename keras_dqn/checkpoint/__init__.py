@@ -1,19 +1,20 @@
-"""Checkpoints: all that a run needs to resume, written atomically.
+"""Checkpoints: everything that a run needs to resume, written atomically.
 
 A directory of checkpoints looks like this:
 
-    checkpoint-000000000320/    named by its agent steps, never changed
+    checkpoint-000000000320/    named after the agent steps; never changed
         manifest.json           the size and SHA-256 of every file, and every array
-        meta.json               counters, generators, settings: what JSON can hold
-        learner.bin, ...        one file per part: its arrays, one after another
+        meta.json               counters, generators, settings
+        learner.bin, ...        one file per part, with its arrays in order
     segments/
-        000017.bin              some columns of a ring, see `Ring`
+        000017.bin              some columns of a ring buffer, see `Ring`
 
-A checkpoint is written into a directory with another name, flushed to the disk and
+A checkpoint is written into a directory with a temporary name, flushed to the disk and
 then renamed. So a directory with a checkpoint's name is complete: the rename in
-`Store.publish` is the commit point. `load` takes the newest checkpoint whose files
-agree with its manifest, and says why it skipped any newer ones. Segments that have
-not changed are shared by several checkpoints, and deleted with the last of them.
+`Store.publish` is the commit point. `load` reads the newest checkpoint whose files
+match its manifest, and reports why it skipped newer ones. Checkpoints share the
+segments that did not change between them. A segment is deleted with the last
+checkpoint that uses it.
 
 Nothing is pickled or compressed: a file has the size of its arrays, and sizes,
 shapes and dtypes are checked before memory is allocated.
@@ -54,7 +55,7 @@ def save(
     parts: Mapping[str, Mapping[str, Any]],
     meta: Mapping[str, Any],
 ) -> pathlib.Path:
-    """Writes one checkpoint and waits for it. See `Store.save`."""
+    """Writes one checkpoint and waits until it is complete. See `Store.save`."""
     return Store(directory).save(env_steps, parts, meta)
 
 

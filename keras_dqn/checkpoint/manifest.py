@@ -1,4 +1,4 @@
-"""The manifest: which files a checkpoint has, and what is in each.
+"""The manifest: the files of a checkpoint, and the arrays in each file.
 
     {"format": 2, "sha256": ..., "body": {
         "env_steps": 320,
@@ -17,8 +17,8 @@
 
 The arrays of a part are stored one after another in its file, in this order. The
 manifest holds no paths: the file of part `learner` is `learner.bin`, and all segments
-are in one directory. `sha256` is the digest of format and body, so that a damaged
-manifest is told from one of a newer format, whatever its body holds.
+are in one directory. `sha256` is the digest of format and body. It distinguishes a
+damaged manifest from a valid one of a newer format, whose body is unknown.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ _LARGEST_NDIM = 16
 
 
 class NewerFormat(Exception):
-    """The checkpoint is not damaged, but of a newer version of the library."""
+    """The checkpoint is not damaged. A newer version of the library wrote it."""
 
 
 def dtype_name(dtype: npt.DTypeLike) -> str:
     """Returns the name of a dtype that a checkpoint can hold, such as `"<f4"`.
 
     Raises:
-        ValueError: For objects, strings, structures and dates.
+        ValueError: For any other dtype: objects, strings, structures, dates.
     """
     name = np.dtype(dtype).str
     if name not in _DTYPES:
@@ -65,18 +65,18 @@ def dtype_name(dtype: npt.DTypeLike) -> str:
 
 
 def seal(body: dict[str, Any], number: int = FORMAT) -> dict[str, Any]:
-    """Returns the manifest with this body, of this format."""
+    """Returns the manifest for this body: with the format and the digest."""
     return {"format": number, "sha256": _digest(number, body), "body": body}
 
 
-def opened(manifest: object) -> dict[str, Any]:
-    """Returns the body of a manifest that was read from a file, checked.
+def checked_body(manifest: object) -> dict[str, Any]:
+    """Returns the body of a manifest, after checking the manifest.
 
     Args:
-        manifest: The value that the JSON file holds.
+        manifest: The value in `manifest.json`.
 
     Raises:
-        ValueError: If it was changed or is not a manifest.
+        ValueError: If it is not a valid manifest, or was changed.
         NewerFormat: If a newer version of the library wrote it.
     """
     number, body, digest = _fields(
@@ -87,15 +87,15 @@ def opened(manifest: object) -> dict[str, Any]:
         raise ValueError("manifest.json was changed after it was written")
     if number > FORMAT:
         raise NewerFormat(
-            "It was written by a newer version of keras_dqn: format must be at most "
-            f"{FORMAT}. Received: format={number}"
+            "A newer version of keras_dqn wrote this checkpoint: `format` must be at "
+            f"most {FORMAT}. Received: format={number}"
         )
     _check_body(body)
     return body
 
 
 def nbytes_of(dtype: npt.DTypeLike, shape: Sequence[int]) -> int:
-    """Returns the bytes of an array. A Python integer, which cannot overflow."""
+    """Returns the bytes of an array, as a Python integer, which cannot overflow."""
     return math.prod(shape) * np.dtype(dtype).itemsize
 
 
@@ -113,7 +113,7 @@ def rings_of(part: dict[str, Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def segments_of(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yields the entry of every segment in the body."""
+    """Yields the manifest's entry of every segment."""
     for part in body["parts"].values():
         for ring in part["rings"].values():
             yield from ring["segments"]
@@ -123,9 +123,9 @@ def check_limits(body: dict[str, Any], limits: Mapping[str, Mapping[str, Any]]) 
     """Raises `ValueError` for an array that is unexpected or too large.
 
     Args:
-        body: Dictionary, see `opened`.
+        body: Dictionary, see `checked_body`.
         limits: Dictionary: part to name to `(dtype, shape)`. An array must have this
-            dtype, no more dimensions, and be in none of them longer.
+            dtype, and must not have more dimensions or be longer in any of them.
     """
     if set(body["parts"]) != set(limits):
         raise ValueError(
@@ -142,7 +142,7 @@ def check_limits(body: dict[str, Any], limits: Mapping[str, Mapping[str, Any]]) 
             )
             if not is_within or dtype != dtype_name(largest_dtype):
                 raise ValueError(
-                    f"`{name}` of {part} must have a shape within {tuple(largest)} "
+                    f"`{name}` of {part} must have a shape of at most {tuple(largest)} "
                     f"and dtype {np.dtype(largest_dtype)}. Received: shape={shape}, "
                     f"dtype={np.dtype(dtype)}"
                 )
@@ -179,7 +179,8 @@ def _check_part(name, part):
         raise ValueError(f"two arrays of {name} have the same name")
     if nbytes != part["bytes"]:
         raise ValueError(
-            f"the arrays of {name} have {nbytes} bytes, its file {part['bytes']}"
+            f"the arrays of {name} have {nbytes} bytes, but its file has "
+            f"{part['bytes']}"
         )
     for key, ring in rings.items():
         dtype, shape, segments = _fields(
@@ -203,13 +204,13 @@ def _check_segments(name, dtype, shape, segments):
         checks.integer("stop", stop, reached + 1, _LARGEST)
         checks.integer("time", time, 0, _LARGEST)
         if start != reached:
-            raise ValueError(f"the segments of {name} leave a gap at {reached}")
+            raise ValueError(f"the segments of {name} have a gap at column {reached}")
         nbytes = nbytes_of(dtype, [shape[0], stop - start, *shape[2:]])
         if entry["bytes"] != nbytes:
-            raise ValueError(f"{file} must have {nbytes} bytes by its shape")
+            raise ValueError(f"{file} must have {nbytes} bytes for its shape")
         reached = stop
     if reached != shape[1]:
-        raise ValueError(f"the segments of {name} end at {reached} of {shape[1]}")
+        raise ValueError(f"the segments of {name} have {reached} of {shape[1]} columns")
 
 
 def _check_array(name, dtype, shape):
@@ -230,7 +231,7 @@ def _check_file(entry, what):
 
 
 def _fields(value, what, **types):
-    """Returns the fields with these names, which must have these types."""
+    """Returns the fields `types`; raises `ValueError` for a missing or wrong one."""
     for name, kind in types.items():
         found = value.get(name) if isinstance(value, dict) else None
         if not isinstance(found, kind):

@@ -1,4 +1,4 @@
-"""Reads one checkpoint, and checks everything before memory is allocated for it."""
+"""Reads one checkpoint. Everything is checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from keras_dqn.system import memory
 
 
 class Loaded(NamedTuple):
-    """A checkpoint that was read.
+    """A checkpoint that was loaded.
 
     Attributes:
         path: `pathlib.Path` of the checkpoint.
         parts: Dictionary: part to name to NumPy array or `SavedRing`.
-        meta: Dictionary.
-        notes: List of strings for the user: which newer checkpoints were skipped and
+        meta: Dictionary, as it was saved.
+        notes: List of messages for the user: which newer checkpoints were skipped and
             why, and which files do not belong to the checkpoint.
     """
 
@@ -41,7 +41,7 @@ class Checkpoint:
 
     Args:
         path: `pathlib.Path` of the checkpoint.
-        segments: `pathlib.Path` of the directory of segments.
+        segments: `pathlib.Path` of the directory with all segments.
     """
 
     def __init__(self, path: pathlib.Path, segments: pathlib.Path) -> None:
@@ -49,18 +49,18 @@ class Checkpoint:
         self._segments = segments
 
     def body(self) -> dict[str, Any]:
-        """Returns the body of the manifest, checked. See `manifest.opened`."""
-        return manifest.opened(files.read_json(self.path / "manifest.json"))
+        """Returns the body of the manifest. See `manifest.checked_body`."""
+        return manifest.checked_body(files.read_json(self.path / "manifest.json"))
 
     def meta(self) -> dict[str, Any]:
-        """Returns what `meta.json` holds.
+        """Returns the dictionary in `meta.json`.
 
         Raises:
-            ValueError, OSError: If it cannot be read or is not an object.
+            ValueError, OSError: If it cannot be read or is not a JSON object.
         """
         meta = files.read_json(self.path / "meta.json")
         if not isinstance(meta, dict):
-            raise ValueError("meta.json must hold an object")
+            raise ValueError("meta.json must be a JSON object")
         return meta
 
     def check(
@@ -75,7 +75,7 @@ class Checkpoint:
             The body of the manifest.
 
         Raises:
-            ValueError, OSError: With the reason why the checkpoint is not valid.
+            ValueError, OSError: If the checkpoint is not valid, with the reason.
             NewerFormat: If a newer version of the library wrote it.
         """
         if not stat.S_ISDIR(os.lstat(self.path).st_mode):
@@ -102,12 +102,12 @@ class Checkpoint:
         body: dict[str, Any],
         saved: dict[tuple[str, str], list[dict[str, Any]]],
     ) -> dict[str, dict[str, Any]]:
-        """Returns the parts, after the digests of all files were checked.
+        """Checks the digests of all files, and returns the parts.
 
         Args:
-            body: What `check` returned.
-            saved: Dictionary into which the segments of each ring are entered, by
-                `(part, ring)`, once the ring was read.
+            body: The result of `check`.
+            saved: Dictionary that is updated when a ring is read: `(part, ring)` to
+                the entries of its segments.
 
         Raises:
             ValueError, OSError: If a file is damaged.
@@ -120,11 +120,11 @@ class Checkpoint:
         return {name: self._read_part(name, body, saved) for name in body["parts"]}
 
     def unknown_files(self, body: dict[str, Any]) -> list[str]:
-        """Returns a note for each file that is not in the manifest."""
+        """Returns a message for each file that is not in the manifest."""
         own = {"manifest.json", "meta.json", *(f"{name}.bin" for name in body["parts"])}
         others = sorted(each.name for each in self.path.iterdir())
         return [
-            f"Ignored {self.path.name}/{name}, which is no part of it"
+            f"Ignored {self.path.name}/{name}: it is not in the manifest"
             for name in others
             if name not in own
         ]
@@ -138,19 +138,19 @@ class Checkpoint:
         files.read_into(self.path / f"{part}.bin", list(arrays.values()))
         for name, array in arrays.items():
             if array.dtype == np.bool_ and array.view("u1").max(initial=0) > 1:
-                raise ValueError(f"`{name}` of {part} holds bytes that are no booleans")
+                raise ValueError(f"`{name}` of {part} has values other than 0 and 1")
         for name, ring in entry["rings"].items():
             when_read = functools.partial(saved.__setitem__, (part, name))
             arrays[name] = SavedRing(self._segments, ring, when_read)
         return arrays
 
     def _files(self, body: dict[str, Any]) -> Iterator[tuple[pathlib.Path, Any]]:
-        """Yields the path and the manifest's entry of every file, small ones first."""
+        """Yields `(path, entry)` of every file in the manifest, segments last."""
         yield self.path / "meta.json", body["meta"]
         for name, part in body["parts"].items():
             yield self.path / f"{name}.bin", part
         segments = list(manifest.segments_of(body))
         if segments and self._segments.is_symlink():
-            raise ValueError("segments is a link")
+            raise ValueError("segments must be a directory, not a link")
         for entry in segments:
             yield self._segments / entry["file"], entry

@@ -1,9 +1,9 @@
-"""Ring buffers, of which a checkpoint writes only the part that changed.
+"""Ring buffers: a checkpoint writes only the part that changed.
 
 The frames of a full replay take gigabytes, but only those of the steps since the
-last checkpoint are new. So a ring is written as segments: files with some of its
-columns. A file is never changed, and the next checkpoint uses it again if its
-columns have not changed.
+last checkpoint are new. So a ring is written as segments. A segment is a file with
+some of the columns. It is never changed, and the next checkpoint uses it again if its
+columns did not change.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ SEGMENT_BYTES = 2**25
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ring:
-    """An array whose columns (second axis) are overwritten in turn.
+    """An array whose columns (second axis) are overwritten one after another.
 
     Attributes:
         array: NumPy array with at least two axes, which may be strided along the
             first. It may change while it is saved, see `Saving.wait_until_written`.
-        time: Integer. Column `time % array.shape[1]` was written last and may be
-            written again; then follows the column of `time + 1`. Until the ring is
-            full, `array` has only the columns written so far.
+        time: Integer. Column `time % array.shape[1]` was written last. It may be
+            written once more; the next column is that of `time + 1`. Until the ring
+            is full, `array` has only the columns written so far.
     """
 
     array: np.ndarray
@@ -74,7 +74,7 @@ class Ring:
     def overlaps(self, start: int, stop: int, steps: int) -> bool:
         """Whether the next `steps` steps write to columns `start` to `stop - 1`."""
         columns = self.shape[1]
-        newest = self.time % columns  # it may be written once more
+        newest = self.time % columns  # may be written once more
         return start <= newest < stop or (start - newest) % columns <= steps
 
     def _column_bytes(self):
@@ -85,8 +85,8 @@ class SavedRing:
     """A ring in a checkpoint. `read_into` reads it into existing memory.
 
     Attributes:
-        shape: Tuple.
-        dtype: `numpy.dtype`.
+        shape: Tuple, the shape of the array.
+        dtype: `numpy.dtype` of the array.
     """
 
     def __init__(
@@ -105,13 +105,13 @@ class SavedRing:
         """Fills `array`, which must have this shape and dtype, from the files.
 
         Raises:
-            ValueError, OSError: If a file was changed since it was checked. A part
-                of the array may have been written.
+            ValueError, OSError: If `array` does not fit, or a file was changed since
+                it was checked. Part of the array may have been overwritten then.
         """
         if array.shape != self.shape or array.dtype != self.dtype:
             raise ValueError(
-                f"The ring has shape {self.shape} and dtype {self.dtype}. Received: "
-                f"array.shape={array.shape}, array.dtype={array.dtype}"
+                f"`array` must have shape {self.shape} and dtype {self.dtype}. "
+                f"Received: array.shape={array.shape}, array.dtype={array.dtype}"
             )
         for entry in self._segments:
             columns = array[:, entry["start"] : entry["stop"]]
@@ -120,7 +120,7 @@ class SavedRing:
 
 
 def plan(ring: Ring, saved: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns an entry for each segment of a ring. Those without `file` are new.
+    """Returns the entry of each segment of a ring. New segments have no `file` yet.
 
     Args:
         ring: `Ring`.
@@ -130,7 +130,7 @@ def plan(ring: Ring, saved: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     planned = []
     for start, stop in ring.bounds():
         entry = last.get((start, stop))
-        # The newest column of the last save may have been written again since then.
+        # `>=`: the column of `entry["time"]` may have been written again since then.
         if entry is None or ring.written_at(start, stop) >= entry["time"]:
             entry = {"start": start, "stop": stop, "time": int(ring.time)}
         planned.append(entry)
@@ -140,8 +140,8 @@ def plan(ring: Ring, saved: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def in_write_order(ring: Ring, planned: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns the new segments in the order in which training overwrites them.
 
-    First the one with the newest column, which is written next, then those with the
-    oldest ones. In this order the training waits least.
+    The segment with the newest column is first, because the next step writes to it.
+    Those with the oldest columns follow. This order keeps the wait of training short.
     """
     newest = ring.time % max(ring.shape[1], 1)
     new = [entry for entry in planned if "file" not in entry]

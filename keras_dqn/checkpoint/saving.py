@@ -1,4 +1,4 @@
-"""One save: small arrays are copied, then a thread writes while training goes on."""
+"""Saves one checkpoint: a thread writes it while training goes on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class CheckpointError(OSError):
-    """A checkpoint could not be written, or none could be read."""
+    """A checkpoint could not be written, or no checkpoint could be read."""
 
 
 class Stopped(Exception):
@@ -33,23 +33,24 @@ class Stopped(Exception):
 class Saving:
     """A checkpoint that a thread is writing.
 
-    Small arrays are copied before. The memory of a ring is not, and training goes on
-    changing it: before each step, `wait_until_written` waits until the columns that
-    the step overwrites are on the disk. So the checkpoint is of one moment.
+    Arrays must not change any more, so they are copied before. Rings are not copied,
+    and training goes on changing them: before each step, `wait_until_written` waits
+    until the columns that the step overwrites are on the disk. So all parts of the
+    checkpoint are of the same step.
 
     Args:
         store: `Store`.
-        env_steps: Integer, agent steps taken.
+        env_steps: Integer, agent steps so far.
         arrays: Dictionary: part to name to NumPy array, C-contiguous.
         rings_: Dictionary: part to name to `Ring`.
-        meta: Bytes of JSON.
-        saved: Dictionary: `(part, ring)` to the entries of its segments on the disk.
+        meta: Bytes, the contents of `meta.json`.
+        saved: Dictionary: `(part, ring)` to the entries of segments on the disk.
 
     Attributes:
-        nbytes: Integer, the bytes to write.
+        nbytes: Integer, the number of bytes to write.
         segments: Dictionary: `(part, ring)` to the entries of all its segments, see
-            `manifest`. Those still to be written have no `file`.
-        notes: List of strings for the user, complete once the save is over.
+            `manifest`. Entries without `file` are not written yet.
+        notes: List of messages for the user, complete once `is_over` is true.
     """
 
     def __init__(
@@ -96,16 +97,17 @@ class Saving:
         """Waits until the columns that the next steps overwrite are on the disk.
 
         Args:
-            steps: Integer, the steps since the moment that is saved.
+            steps: Integer, the number of steps since the step that is saved.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._overwrites_pending(steps))
 
     def result(self) -> Path:
-        """Waits for the end. Returns the path of the checkpoint.
+        """Waits until the save is over, and returns the path of the checkpoint.
 
         Raises:
             CheckpointError: If the checkpoint could not be written.
+            Exception: Any other error of the thread, such as `Stopped`.
         """
         self._thread.join()
         if self._error is not None:
@@ -177,7 +179,7 @@ class Saving:
         return entry
 
     def _write(self, path: Path, blocks: Iterable[Any]) -> dict[str, Any]:
-        """Writes a new file. Raises `Stopped` if the save is stopped meanwhile."""
+        """Writes a new file. Raises `Stopped` if the save is stopped."""
 
         def until_stopped():
             for block in blocks:
@@ -196,7 +198,7 @@ class Saving:
     def _check_space(self):
         files.make_directory(self._store.directory)
         if self.nbytes > shutil.disk_usage(self._store.directory).free:
-            raise OSError(errno.ENOSPC, "There is no space for it")
+            raise OSError(errno.ENOSPC, "Not enough disk space for the checkpoint")
 
     def _explained(self, error):
         text = f"{error}. It needs {self.nbytes:,} bytes"

@@ -1,8 +1,8 @@
 """Verifies segments that were written earlier and that new checkpoints share.
 
-A segment that does not change is written once and used by many checkpoints. If it
-were damaged on the disk, all of them would be lost. So every save verifies some of
-the shared segments; the next save writes damaged ones again.
+A segment that does not change is written once and used by many checkpoints. If it is
+damaged on the disk, none of them can be read. So every save verifies some of the shared
+segments, and the next save writes damaged ones again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NBYTES_PER_SAVE = 2**30
 
 
 class Scrubber:
-    """Verifies segments in the order of their names, and then from the beginning."""
+    """Verifies segments in the order of their names, over and over."""
 
     def __init__(self) -> None:
         self._last = ""  # the file that was verified last
@@ -38,7 +38,7 @@ class Scrubber:
                 segment is read.
 
         Returns:
-            Dictionary: name of each damaged file to the reason.
+            Dictionary: name of each damaged file to a message.
         """
         reasons, nbytes = {}, 0
         in_turn = sorted(segments, key=lambda e: (e["file"] <= self._last, e["file"]))

@@ -24,7 +24,7 @@ from keras_dqn.checkpoint.saving import Saving
 from keras_dqn.checkpoint.scrub import Scrubber
 from keras_dqn.system import files
 
-KEEP = 2  # the newest valid checkpoints, which are not deleted
+KEEP = 2  # the number of newest valid checkpoints that are never deleted
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"checkpoint-([0-9]{12,18})(?:\.([0-9]{1,6}))?")
 _UNFINISHED = ".unfinished-"
@@ -32,15 +32,14 @@ _REMOVED = ".removed-"
 
 
 class Store:
-    """The checkpoints in a directory, which no other process may write to.
+    """The checkpoints in a directory. No other process may write to it.
 
-    To save more than once, use one object: it knows which segments of a ring are on
-    the disk already.
+    Use one object for all saves: it knows which segments of a ring are on the disk.
 
     Args:
-        directory: Path. It is made when the first checkpoint is written.
+        directory: Path. It is created when the first checkpoint is written.
         keep: Function of a checkpoint's `meta`, or `None`. The newest valid
-            checkpoint for which it returns true is kept as well as the `KEEP` newest.
+            checkpoint for which it returns true is kept too, beside the `KEEP` newest.
 
     Attributes:
         directory: `pathlib.Path`.
@@ -54,10 +53,10 @@ class Store:
         self.directory = pathlib.Path(directory)
         self._keep = keep
         self._segments = self.directory / "segments"
-        # By (part, ring): the segments on the disk that hold the ring's columns.
+        # (part, ring) to the entries of the segments on the disk.
         self._saved: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        self._bad: set[str] = set()  # names of checkpoints that could not be read
-        self._skipped: set[str] = set()  # those newer than the one that was loaded
+        self._bad: set[str] = set()  # names of unreadable checkpoints
+        self._skipped: set[str] = set()  # names, newer than the loaded one
         self._last_segment = 0
         self._scrubber = Scrubber()
 
@@ -83,19 +82,20 @@ class Store:
         parts: Mapping[str, Mapping[str, Any]],
         meta: Mapping[str, Any],
     ) -> Saving:
-        """Begins to write a checkpoint of the present state.
+        """Begins to write a checkpoint in a thread.
 
         Args:
-            env_steps: Integer, agent steps taken.
+            env_steps: Integer, agent steps so far.
             parts: Dictionary: part to name to NumPy array, which must not change any
                 more, or to `Ring`.
-            meta: Dictionary that JSON can hold.
+            meta: Dictionary of JSON types.
 
         Returns:
             `Saving`. It must be over before the next one begins.
 
         Raises:
-            ValueError: If something in `parts` or `meta` cannot be saved.
+            ValueError: If an array has an unsupported dtype, or `meta` is not of JSON
+                types.
         """
         arrays: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
         rings: dict[str, dict[str, Ring]] = {part: {} for part in parts}
@@ -122,11 +122,11 @@ class Store:
 
         Args:
             is_wanted: Function of a checkpoint's `meta`, or `None`. Checkpoints for
-                which it returns false are skipped. Those newer than the one that is
-                loaded are deleted after the next save.
+                which it returns false are skipped. Skipped checkpoints newer than
+                the loaded one are deleted after the next save.
             limits: Optional dictionary: part to name to `(dtype, shape)`. A
                 checkpoint with another array, another dtype, or an array that is
-                longer in a dimension is refused before memory is allocated for it.
+                longer in any dimension is skipped before memory is allocated for it.
 
         Returns:
             `Loaded`, or `None` if there is no checkpoint at all.
@@ -143,7 +143,7 @@ class Store:
                 body = found.check(limits)
                 meta = found.meta()
                 if is_wanted is not None and not is_wanted(meta):
-                    notes.append(f"Skipped {name}: it is not asked for")
+                    notes.append(f"Skipped {name}: it is not of the requested kind")
                     skipped.add(name)
                     continue
                 parts = found.read(body, self._saved)
@@ -167,7 +167,7 @@ class Store:
         return not self._newest_first()
 
     def clean(self) -> list[str]:
-        """Deletes the files of incomplete saves. Returns their names."""
+        """Deletes the files of incomplete saves, and returns their names."""
         removed = []
         with contextlib.suppress(OSError):
             for path in sorted(self.directory.glob(".*")):
@@ -181,10 +181,10 @@ class Store:
                     removed.append(f"segments/{path.name}")
         return removed
 
-    # What `Saving` calls, in its thread.
+    # `Saving` calls these methods in its thread.
 
     def new_segment(self) -> pathlib.Path:
-        """Returns a path that no segment has had."""
+        """Returns an unused path for a segment."""
         files.make_directory(self._segments)
         stems = [path.stem for path in self._segments.glob("*.bin")]
         numbers = [int(stem) for stem in stems if stem.isdecimal()]
@@ -198,19 +198,19 @@ class Store:
         segments: dict[tuple[str, str], list[dict[str, Any]]],
         is_stopped: Callable[[], bool],
     ) -> tuple[pathlib.Path, list[str]]:
-        """Writes a checkpoint's files and renames it, then deletes old checkpoints.
+        """Writes a checkpoint's directory and renames it, then deletes old checkpoints.
 
-        In between, some shared segments are verified, see `Scrubber`.
+        Before the deletion, some shared segments are verified, see `Scrubber`.
 
         Args:
             env_steps: Integer.
             fill: Function that writes the files into a directory.
-            segments: `Saving.segments`. Their files are on the disk.
+            segments: `Saving.segments`, all written.
             is_stopped: Function without arguments. Once it returns true, no further
                 segment is verified.
 
         Returns:
-            `(path, notes)`: the path of the checkpoint, and strings for the user.
+            `(path, notes)`: the path of the checkpoint, and messages for the user.
         """
         files.make_directory(self.directory)
         if self._segments.is_dir():
@@ -226,7 +226,7 @@ class Store:
         notes = self._scrub(is_stopped)
         try:
             self._delete_old(final)
-        except OSError as error:  # the new checkpoint is complete nevertheless
+        except OSError as error:  # but the new checkpoint is complete
             _LOG.warning("Could not delete an old checkpoint: %s", error)
         return final, notes
 
@@ -244,7 +244,7 @@ class Store:
         self._bad |= lost
         return [
             f"Damaged on the disk: {reason}. {', '.join(sorted(lost))} cannot be "
-            "read; the next checkpoint writes it again"
+            "read. The next checkpoint writes this file again"
             for reason in reasons.values()
         ]
 
@@ -256,7 +256,7 @@ class Store:
         return False
 
     def _free_name(self, env_steps):
-        """Returns a new name: no existing checkpoint is replaced, valid or not."""
+        """Returns an unused path. No checkpoint is replaced, valid or not."""
         name, number = f"checkpoint-{env_steps:012d}", 0
         while os.path.lexists(self.directory / name):
             number += 1
@@ -264,8 +264,8 @@ class Store:
         return self.directory / name
 
     def _delete_old(self, final):
-        """Deletes all but `final`, the newest valid ones, and the one to keep."""
-        if final.name in self._bad:  # it cannot replace a valid one
+        """Deletes all but `final`, the newest valid ones, and the newest of `keep`."""
+        if final.name in self._bad:  # it must not replace a valid one
             return
         valid = 1
         has_kept = self._is_to_keep(Checkpoint(final, self._segments))
@@ -280,7 +280,7 @@ class Store:
                 valid += is_valid
                 continue
             removed = path.with_name(_REMOVED + path.name)
-            os.rename(path, removed)  # an incomplete one must not have its name
+            os.rename(path, removed)  # half-deleted, it must not look valid
             shutil.rmtree(removed)
         self._skipped.clear()
 
@@ -293,7 +293,7 @@ class Store:
             return False
 
     def _is_on_disk(self, entry):
-        """Whether a segment's file has the size that it should have."""
+        """Whether a segment's file exists with the right size."""
         try:
             files.check_size(self._segments / entry["file"], entry["bytes"])
         except (OSError, ValueError):
@@ -301,10 +301,10 @@ class Store:
         return True
 
     def _used_segments(self):
-        """Returns the segment files that a checkpoint uses."""
+        """Returns the names of all segment files that checkpoints use."""
         used = set()
         for found in self._newest_first():
-            # An OSError must be raised: the checkpoint may be readable later.
+            # Other `OSError`s are raised: the checkpoint may be readable later.
             with contextlib.suppress(
                 FileNotFoundError, ValueError, manifest.NewerFormat
             ):
