@@ -226,10 +226,8 @@ def test_size_time_and_a_disk_that_is_too_small_are_said_first(tmp_path, monkeyp
     usage = shutil.disk_usage(tmp_path)._replace(free=5 * 10**9)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     run.saves.prepare(10**9)
-    assert run.said == [
-        "Checkpoints: up to 1.00 GB each. The last 2 are kept, and the last exact one; "
-        "5.00 GB of disk are free"
-    ]
+    (said,) = run.said
+    assert "up to 1.00 GB each" in said and "5.00 GB" in said
     run.saves.prepare(7 * 10**9)
     assert "can take 28.00 GB" in run.said[-1]
     run.save(1)

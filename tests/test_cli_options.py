@@ -140,7 +140,7 @@ def test_any_text_is_read_or_left_alone(text):
         ("--num-envs 1.5", "Received: num_envs=1.5"),
         ("--env-steps none", "Received: env_steps='none'"),
         ("--life-loss never", "`life_loss` must be one of 'reset'"),
-        ("--env=", "`env_id` must be a name"),
+        ("--env=", "`env_id` must be a printable"),
         ("--batch-size 1M", "`batch_size` must be <= `replay_capacity`"),
         ("--replay-capacity 100", "must be a multiple of `num_envs`"),
         ("--env-steps 1k", "This run would never train"),

@@ -233,7 +233,7 @@ def test_a_run_that_was_good_enough_stays_ended_until_more_is_asked_for(
     assert saves == [12, 24]
     before = (out / "metrics.jsonl").read_bytes()
     assert resume(out, "--no-evaluation") == 0
-    assert "had reached --stop-at-score" in capsys.readouterr().out
+    assert "reached --stop-at-score" in capsys.readouterr().out
     assert saves == [12, 24] and (out / "metrics.jsonl").read_bytes() == before
     assert resume(out, "--no-evaluation", "--stop-at-score", "99") == 0
     assert saves == [12, 24, 36, 48]

@@ -140,7 +140,7 @@ def test_a_directory_that_cannot_be_looked_at_is_an_io_error(capsys):
 @pytest.mark.parametrize("flags", [["--smoke"], ["--preset", "atari"]])
 def test_resume_takes_the_settings_of_its_run_and_no_others(tmp_path, capsys, flags):
     assert command("--resume", *flags, "--out", tmp_path) == 64
-    assert f"{flags[0]} chooses the settings of a new run" in capsys.readouterr().err
+    assert f"{flags[0]} is for new runs" in capsys.readouterr().err
 
 
 def test_resume_without_a_run_is_an_input_error(tmp_path, capsys):

@@ -113,4 +113,4 @@ def test_where_two_runs_differ_first_is_said_by_iteration_and_part(tmp_path):
     assert digests.first_difference(lines, lines) is None
     assert digests.first_difference(lines, others) == "iteration 2: replay"
     assert digests.first_difference(lines, lines[:3]).endswith("iterations: 4 and 3")
-    assert digests.first_difference(lines, lines[1:]).endswith("iterations: 0 and 1")
+    assert digests.first_difference(lines, lines[1:]).endswith("0 and 1")

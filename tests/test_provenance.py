@@ -88,14 +88,14 @@ def test_a_checkpoint_between_two_due_ones_is_not_exact():
     meta = meta_of(is_due=False)
     assert meta["exact"] is False
     past, notes = resumed(meta, is_due=False)
-    assert "between two due checkpoints" in notes[0] and "not exactly" in notes[0]
+    assert "between two scheduled checkpoints" in notes[0] and "not exactly" in notes[0]
     assert past.to_meta(is_due=True)["exact"] is False
 
 
 def test_a_checkpoint_that_does_not_say_what_made_it_is_not_exact():
     meta = {"settings": SETTINGS.to_dict()}
     _, notes = resumed(meta)
-    assert "does not say what it was made with" in notes[0]
+    assert "no record" in notes[0]
 
 
 def test_another_rom_is_refused():

@@ -72,7 +72,7 @@ def test_without_exact_it_costs_nothing_and_is_never_called_exact_again(
     meta = newest_meta(out)
     assert meta["exact"] is False
     assert meta["inexact_because"] == [
-        "resumed at 48 agent steps, between two due checkpoints"
+        "resumed at 48 agent steps, between two scheduled checkpoints"
     ]
     run_to(out, resume=True)
     assert "not exact since it was resumed at 48" in capsys.readouterr().out

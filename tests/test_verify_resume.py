@@ -109,7 +109,7 @@ def test_the_digests_of_iterations_do_not_disturb_the_run(settings, tmp_path):
         (["--gamma", "2"], 78, ["gamma"]),
         (["--preset", "chess"], 78, ["preset", "chess"]),
         (["--gama", "2"], 64, ["--gama", "--gamma"]),
-        (["--keep", "."], 64, ["--keep", "new folder"]),
+        (["--keep", "."], 64, ["--keep", "--keep must be"]),
     ],
 )
 def test_bad_flags_are_refused_before_anything_runs(flags, code, words, capsys):
@@ -153,7 +153,7 @@ def test_a_request_to_stop_ends_the_run_that_it_waits_for_too(tmp_path, monkeypa
     monkeypatch.setattr(
         verify_resume,
         "_train_both",
-        lambda *args: verify_resume._waited_for([sys.executable, str(script)]),
+        lambda *args: verify_resume._run_process([sys.executable, str(script)]),
     )
     pid = tmp_path / "pid"
 

@@ -98,7 +98,9 @@ def test_the_second_interrupt_ends_whatever_blocks(program, tmp_path):
 def exits(monkeypatch):
     """Exit codes that a watchdog in this process would leave with."""
     codes = []
-    monkeypatch.setattr(Watchdog, "_leave", lambda self, code, why: codes.append(code))
+    monkeypatch.setattr(
+        Watchdog, "_exit_process", lambda self, code, why: codes.append(code)
+    )
     return codes
 
 

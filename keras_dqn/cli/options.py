@@ -1,7 +1,7 @@
 """Command-line flags for the fields of `Settings`.
 
-Name, help and unit of a flag come from the field, its default from the preset. This
-module only turns text into values: `Settings` checks them.
+Name, help and unit of a flag come from the field, and its default from the preset.
+This module converts text to values. `Settings` checks the values.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ _LARGEST_EXPONENT = 20  # whole numbers stay far below 10**20
 class Parser(argparse.ArgumentParser):
     """An argument parser without abbreviations, which suggests similar flags.
 
-    Subparsers are of the same class. Wrong usage exits with `EXIT_USAGE` and a message
+    Subparsers have the same class. Wrong usage exits with `EXIT_USAGE` and a message
     of two lines.
 
     Args:
-        *args: Of `argparse.ArgumentParser`.
-        **kwargs: Of `argparse.ArgumentParser`.
+        *args, **kwargs: See `argparse.ArgumentParser`.
+
+    Attributes:
+        settings: Dictionary from fields of `Settings` to the actions of their flags.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -53,7 +55,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **kwargs)
 
     def parse_known_args(self, args=None, namespace=None):
-        """Refuses unknown flags here already, where the flags of a subparser are."""
+        """Refuses unknown flags. In a subparser, since it knows the similar flags."""
         namespace, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(self._unknown(unknown[0]))
@@ -76,31 +78,31 @@ class Parser(argparse.ArgumentParser):
 def add_settings(parser: Parser) -> None:
     """Adds one flag for each field of `Settings`, and `--help`.
 
-    The parsed namespace holds only the settings that the user typed, as text: see
+    The parsed namespace has only those settings that the user typed, as text. See
     `settings_of`.
 
     Args:
-        parser: `Parser`, made with `add_help=False`.
+        parser: `Parser`, created with `add_help=False`.
     """
     group = parser.add_argument_group(
         "settings", "Numbers may be written 1_000_000, 1e6, 1M or 64k."
     )
     for name, field in FIELDS.items():
         if field.metadata["kind"] == "flag":
-            how: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+            kwargs: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
         else:
-            how = {"metavar": _metavar(field.metadata)}
+            kwargs = {"metavar": _metavar(field.metadata)}
         parser.settings[name] = group.add_argument(
-            flag(name), dest=name, default=argparse.SUPPRESS, **how
+            flag(name), dest=name, default=argparse.SUPPRESS, **kwargs
         )
-    # Not argparse's own: the defaults to show depend on the flags after it.
+    # Not argparse's `--help`: the defaults depend on flags that may come later.
     parser.add_argument(
         "-h", "--help", action="store_true", help="show this message and exit"
     )
 
 
 def add_preset(parser: Any, default: str) -> None:
-    """Adds `--preset`. The namespace has no `preset` unless it was typed.
+    """Adds `--preset`. The namespace has `preset` only if the user typed it.
 
     Args:
         parser: `Parser` or a group of one.
@@ -121,19 +123,19 @@ def settings_of(
     preset: str | Callable[..., Settings],
     changes: Mapping[Any, Mapping[str, Any]] | None = None,
 ) -> Settings:
-    """Returns the `Settings` that were asked for.
+    """Returns the `Settings` from the command line.
 
     Args:
-        parser: `Parser` to which `add_settings` was applied.
-        namespace: What it parsed.
+        parser: `Parser` with the flags of `add_settings`.
+        namespace: The parsed namespace.
         preset: Name of a preset, or a function of changes that returns `Settings`,
             such as `settings.replace`.
-        changes: Dictionary: the name of a preset to a dictionary of changes to it,
-            which come before those of the command line.
+        changes: Dictionary from names of presets to dictionaries of changed fields.
+            The command line takes precedence over them.
 
     Raises:
-        SystemExit: With `EXIT_CONFIG` for a value that cannot be used, after a message
-            of one or two lines; with 0 after `--help`.
+        SystemExit: With `EXIT_CONFIG` for a wrong value, after a message of one or two
+            lines. With 0 after `--help`.
     """
     try:
         start = presets.get(preset) if isinstance(preset, str) else preset
@@ -166,9 +168,9 @@ def flag(name: str) -> str:
 
 
 def value_from_text(name: str, text: Any) -> Any:
-    """Returns the value that `text` means for the field `name`.
+    """Converts text to a value of the field `name`.
 
-    Text that cannot be read is returned unchanged: `Settings` refuses it.
+    Text that cannot be converted is returned unchanged. `Settings` refuses it.
     """
     metadata = FIELDS[name].metadata
     if not isinstance(text, str):
@@ -196,7 +198,7 @@ def _number(text):
 
 
 def _endpoints(text):
-    """Reads "0:1.0,1M:0.1"; "none" is no endpoints."""
+    """Converts text such as "0:1.0,1M:0.1" to endpoints. "none" means no endpoints."""
     if text.lower() == "none":
         return ()
     pairs = [pair.split(":") for pair in text.split(",")]
@@ -206,7 +208,7 @@ def _endpoints(text):
 
 
 def _show_help(parser, defaults):
-    """Prints the help with the values of `defaults`, a `Settings`, and exits with 0."""
+    """Prints the help with `defaults`, a `Settings`, and exits with 0."""
     for name, action in parser.settings.items():
         action.help = _help(FIELDS[name].metadata, getattr(defaults, name))
     parser.print_help()

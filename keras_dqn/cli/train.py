@@ -35,8 +35,7 @@ DESCRIPTION = (
     "Trains a deep Q-network. The environment variable KERAS_BACKEND chooses\n"
     "tensorflow, jax or torch."
 )
-# Changes to the presets for `--smoke`: seconds on two cores, in which every part of a
-# run has its turn.
+# Changes to the presets for `--smoke`: a run of seconds that uses every part.
 _SMOKE = {
     "env_steps": 2_048,
     "replay_capacity": 1_024,
@@ -53,14 +52,14 @@ SMOKE = {
         "evaluation_interval_iterations": 4,
     },
 }
-# Raised where parts do not fit together. The message says all there is to know.
+# Errors of `make_envs`, `DQNAgent` and so on. Their messages need no traceback.
 _REFUSALS = (ValueError, TypeError, MemoryError, ImportError, gymnasium.error.Error)
 
 
 class CommandError(Exception):
     """Ends the command with a message and an exit code.
 
-    Without a traceback, unless it was raised from another exception.
+    The traceback of its cause is shown, if it was raised from another exception.
     """
 
     def __init__(self, message: str, code: int) -> None:
@@ -86,11 +85,12 @@ def add_command(commands: Any) -> None:
 def main(
     program: Callable[[Run], Any], preset: str, argv: Sequence[str] | None = None
 ) -> int:
-    """Runs a program that trains with the command line of `keras-dqn train`.
+    """Runs a training program with the command line of `keras-dqn train`.
 
     Args:
-        program: Function of a `runs.run.Run`. It makes environments and agent by
-            `run.settings`, trains and evaluates; see `examples/breakout.py`.
+        program: Function that takes a `runs.run.Run`. It creates environments and
+            agent from `run.settings`, trains and evaluates. See
+            `examples/breakout.py`.
         preset: Name of a preset in `keras_dqn.presets`, the default of `--preset`.
         argv: List of strings. Default: the command line.
 
@@ -143,7 +143,8 @@ def _add_arguments(parser, preset):
         "--console",
         choices=["auto", "live", "plain", "none"],
         default="auto",
-        help="a live panel, plain lines, or only failures; auto: a panel on a terminal",
+        help="a live panel, plain lines, or only warnings and errors; auto: a panel on "
+        "a terminal, otherwise lines",
     )
     group.add_argument(
         "--tensorboard", action="store_true", help="write event files into --out"
@@ -154,32 +155,32 @@ def _add_arguments(parser, preset):
         help="do not play whole games after the training",
     )
     group.add_argument(
-        "--smoke", action="store_true", help="a short run, to see that it works"
+        "--smoke", action="store_true", help="a short run, to check the installation"
     )
     options.add_preset(group, preset)
     options.add_settings(parser)
 
 
 def _run(parser, namespace, program, preset):
-    """Trains by the parsed command line. Returns the exit code."""
-    complain = PlainConsole(sys.stderr).message
+    """Trains with the parsed command line. Returns the exit code."""
+    print_error = PlainConsole(sys.stderr).message
     try:
         with signals.handled(signals.COMMAND):
             settings = _settings(parser, namespace, preset)
             return _run_program(program, settings, namespace)
     except CommandError as error:
         if error.__cause__ is not None:
-            complain(_traceback(error.__cause__))
-        complain(f"{parser.prog}: {error}")
+            print_error(_traceback(error.__cause__))
+        print_error(f"{parser.prog}: {error}")
         return error.code
     except KeyboardInterrupt:
-        complain(f"{parser.prog}: stopped")
+        print_error(f"{parser.prog}: stopped")
         return EXIT_STOPPED
     except Exception as error:
-        complain(_traceback(error))
+        print_error(_traceback(error))
         if isinstance(error.__context__, KeyboardInterrupt):
             return EXIT_STOPPED  # closing failed after the interrupt
-        complain(f"{parser.prog}: The run failed: {type(error).__name__}")
+        print_error(f"{parser.prog}: The run failed: {type(error).__name__}")
         return EXIT_BROKEN
 
 
@@ -188,7 +189,7 @@ def _traceback(error):
 
 
 def _settings(parser, namespace, preset):
-    """Returns the settings: of a preset, or of the run in `--out`, with changes."""
+    """Returns the settings of a preset, or of the run in `--out`, with changes."""
     if namespace.exact and not namespace.resume:
         raise CommandError("--exact needs --resume", EXIT_USAGE)
     if not namespace.resume:
@@ -199,8 +200,8 @@ def _settings(parser, namespace, preset):
     for flag, is_given in given.items():
         if is_given:
             raise CommandError(
-                f"{flag} chooses the settings of a new run; --resume takes those of "
-                "the run in --out",
+                f"{flag} is for new runs. --resume uses the settings of the run in "
+                "--out",
                 EXIT_USAGE,
             )
     saved = _saved_settings(namespace.out)
@@ -208,8 +209,9 @@ def _settings(parser, namespace, preset):
     changed = provenance.changed_settings(saved, settings)
     if changed:
         raise CommandError(
-            f"--resume can change {', '.join(sorted(provenance.CHANGEABLE))} and "
-            f"nothing else. Received: {', '.join(changed)}",
+            "--resume can only change "
+            f"{', '.join(sorted(provenance.CHANGEABLE))}. "
+            f"Received: {', '.join(changed)}",
             EXIT_CONFIG,
         )
     return settings
@@ -254,24 +256,24 @@ def _run_program(program, settings, namespace):
 
 
 def _raise_command_error(error, run):
-    """Raises the `CommandError` for an exception of the program, if there is one."""
+    """Raises a `CommandError` for an expected exception of the program."""
     if not run.has_begun:
         if isinstance(error, _REFUSALS):
             raise CommandError(str(error), EXIT_CONFIG) from None
         raise CommandError(
-            f"The run could not be made: {type(error).__name__}: {error}", EXIT_CONFIG
+            f"The run could not start: {type(error).__name__}: {error}", EXIT_CONFIG
         ) from error
     if isinstance(error, OSError):
         raise CommandError(str(error), EXIT_IO) from None
     if isinstance(error, EnvFault | ArithmeticError):
         raise CommandError(
-            f"The run failed{run.place}: {error}", EXIT_BROKEN
+            f"The run failed{run.position}: {error}", EXIT_BROKEN
         ) from error.__cause__
-    error.add_note(f"The run failed{run.place}.")
+    error.add_note(f"The run failed{run.position}.")
 
 
 def _check_backend():
-    """Refuses a `KERAS_BACKEND` that cannot train, or that was set too late."""
+    """Checks that `KERAS_BACKEND` can train, and was set before Keras was imported."""
     name = os.environ.get("KERAS_BACKEND")
     if not name:
         return

@@ -1,7 +1,7 @@
-"""`keras-dqn verify-resume`: does a resumed run end as one that never stopped?
+"""`keras-dqn verify-resume`: checks that a resumed run is exact.
 
-Trains once without a stop. Then trains up to a checkpoint in the middle, and resumes
-from it in a new process. Both runs must end in the same bits.
+One run trains without a stop. Another one stops at a checkpoint in the middle, and is
+resumed in a new process. Both must end in bit-identical states.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from keras_dqn.system.exit_codes import EXIT_STOPPED
 EXIT_DIFFERENT = 1
 SETTINGS = "settings.json"  # in the folder of both runs
 
-# Changes to the presets: a minute, in which every part of a run has its turn.
+# Changes to the presets: runs of a minute that use every part.
 _QUICK: dict[str, Any] = {
     "env_steps": 1_024,
-    "replay_capacity": 512,  # the ring is overwritten once
+    "replay_capacity": 512,  # the replay is overwritten once
     "learning_starts_env_steps": 192,
     "target_sync_env_steps": 160,
     "checkpoint_interval_iterations": 8,
@@ -62,13 +62,13 @@ def add_command(commands: Any) -> None:
         "verify-resume",
         help="check on this machine that a resumed run is exact",
         description="Trains twice, once without a stop and once stopped at a "
-        "checkpoint and resumed\nin a new process, and compares the SHA-256 of "
-        "everything. Takes about a minute.\nThe environment variable KERAS_BACKEND "
+        "checkpoint and resumed\nin a new process, and compares their SHA-256 digests. "
+        "Takes about a minute.\nThe environment variable KERAS_BACKEND "
         "chooses tensorflow, jax or torch.",
         add_help=False,
     )
     group = parser.add_argument_group("comparison")
-    group.add_argument("--keep", metavar="DIR", help="new folder to keep both runs in")
+    group.add_argument("--keep", metavar="DIR", help="new directory for both runs")
     options.add_preset(group, "breakout")
     options.add_settings(parser)
     parser.set_defaults(run=lambda namespace: _run(parser, namespace))
@@ -77,7 +77,7 @@ def add_command(commands: Any) -> None:
 def _run(parser, namespace):
     """Compares both runs. Returns the exit code.
 
-    It is 0 if they are equal, 1 if not, 70 if one failed, 75 if a signal stopped it.
+    It is 0 if they are equal, 1 if not, 70 after a failure, 75 after a signal.
     """
     settings = _settings(parser, namespace)
     try:
@@ -89,7 +89,7 @@ def _run(parser, namespace):
     except RuntimeError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return EXIT_BROKEN
-    except Exception as error:  # not 1, which says that the runs differ
+    except Exception as error:  # Python's exit code 1 would mean that the runs differ
         traceback.print_exception(error)
         return EXIT_BROKEN
 
@@ -108,12 +108,12 @@ def _settings(parser, namespace):
         )
         options.exit_with(parser, error)
     if namespace.keep is not None and pathlib.Path(namespace.keep).exists():
-        parser.error(f"--keep must be a new folder. Received: {namespace.keep}")
+        parser.error(f"--keep must be a new directory. Received: {namespace.keep}")
     return settings
 
 
 def _compare(settings, keep):
-    """Runs both, in the folder `keep` or in a temporary one. Returns the exit code."""
+    """Trains and compares both runs. Returns the exit code."""
     with contextlib.ExitStack() as stack:
         if keep is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-"))
@@ -127,8 +127,8 @@ def report(whole: pathlib.Path, resumed: pathlib.Path) -> int:
     """Prints a table of the digests of two runs.
 
     Args:
-        whole: Path of the run directory of the run that did not stop.
-        resumed: The same of the other.
+        whole: Path of the run directory of the run without a stop.
+        resumed: Path of the run directory of the resumed run.
 
     Returns:
         The exit code.
@@ -151,13 +151,13 @@ def report(whole: pathlib.Path, resumed: pathlib.Path) -> int:
 
 
 def middle_of(settings: Settings) -> int:
-    """Returns the iteration at or before the middle in which a checkpoint is due."""
+    """Returns the last iteration up to the middle of the run with a checkpoint."""
     interval = settings.checkpoint_interval_iterations
     return settings.iterations // 2 // interval * interval
 
 
 def _train_both(folder, settings):
-    """Trains both in processes of their own. Returns their run directories."""
+    """Trains both runs in separate processes. Returns their run directories."""
     (folder / SETTINGS).write_text(json.dumps(settings.to_dict(), indent=1))
     middle = middle_of(settings)
     print(
@@ -170,34 +170,36 @@ def _train_both(folder, settings):
     _train(folder, resumed, "--stop-at", middle)
     steps = middle * settings.env_steps_per_iteration
     if f"checkpoint-{steps:012d}" not in _train(folder, resumed, "--resume"):
-        raise RuntimeError(f"nothing was resumed from a checkpoint at {steps} steps")
+        raise RuntimeError(
+            f"the run was not resumed from its checkpoint at {steps} steps"
+        )
     return whole, resumed
 
 
-def _train(folder, out, *words):
-    """Trains in a new process of the same Python. Returns what it loaded."""
+def _train(folder, out, *flags):
+    """Trains in a new process. Returns the lines of its output on loading."""
     command = [sys.executable, "-m", partial_run.__name__, folder / SETTINGS, out]
     started = time.monotonic()
-    code, output, errors = _waited_for([str(word) for word in [*command, *words]])
+    code, output, errors = _run_process([str(word) for word in [*command, *flags]])
     if code:
         raise RuntimeError(
             f"a run ended with status {code}:\n{output[-2000:]}\n{errors[-2000:]}"
         )
     seconds = time.monotonic() - started
-    print(f"  {' '.join(map(str, [out.name, *words]))}: {seconds:.0f} s", flush=True)
+    print(f"  {' '.join(map(str, [out.name, *flags]))}: {seconds:.0f} s", flush=True)
     return "\n".join(
         line for line in output.splitlines() if line.startswith("Loaded model")
     )
 
 
-def _waited_for(command):
-    """Runs a command, and kills it at a request to stop.
+def _run_process(command):
+    """Runs a command in a process, and kills it on a request to stop.
 
     Returns:
         Tuple of exit status, standard output and standard error.
 
     Raises:
-        InterruptedError: At a request to stop.
+        InterruptedError: On a request to stop.
     """
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

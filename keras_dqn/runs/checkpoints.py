@@ -1,4 +1,4 @@
-"""Saves checkpoints while the run trains, and reports what became of each."""
+"""Saves checkpoints during training and reports the result of each save."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from keras_dqn.config import Settings
 from keras_dqn.monitor.jsonl import last_env_steps
 from keras_dqn.runs.directory import RunDirectory
 
-MOST_FAILURES = 3  # saves in a row, after which the run ends
-_RETRY = 1 / 10  # of the interval, after which a failed save is tried again
+MOST_FAILURES = 3  # failed saves in a row that end the run
+_RETRY = 1 / 10  # fraction of the interval before a failed save is repeated
 
 
 class RunCheckpoints:
-    """The checkpoints of a run. Each is written by a thread while training continues.
+    """The checkpoints of a run, which a thread writes while training continues.
 
-    A save that fails is reported, and the next one is tried as if nothing had
-    happened; after three failures in a row the run ends. As a context manager it
-    waits for the save under way, or stops it on `KeyboardInterrupt`.
+    A failed save is reported, and training continues. After three failures in a row
+    the run ends. At its end, the context manager waits for the current save, or stops
+    it on `KeyboardInterrupt`.
 
     Args:
         directory: `pathlib.Path` of the checkpoints.
         log: Function that shows a line of text.
-        warn: The same, for saves that failed. Default: `log`.
-        interval_minutes: Float, longest time between the beginnings of two saves, or
+        warn: Function that shows a warning. Default: `log`.
+        interval_minutes: Float, longest time between the starts of two saves, or
             `None` for no limit.
-        clock: Function that returns seconds, and never goes back.
+        clock: Monotonic clock: a function that returns seconds.
 
     Attributes:
-        newest: Integer, agent steps of the newest checkpoint that was saved here, or
+        newest: Integer, agent steps of the newest checkpoint saved by this object, or
             `None`.
     """
 
@@ -48,21 +48,21 @@ class RunCheckpoints:
         interval_minutes: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        # `Store` keeps the newest exactly resumable checkpoint besides the others.
+        # `Store` also keeps the newest checkpoint for which this function is true.
         self._store = checkpoint.Store(directory, lambda meta: meta.get("exact"))
         self._log, self._warn = log, warn or log
         self.newest: int | None = None
         self._saving: checkpoint.Saving | None = None
         self._saving_at: int | None = None  # agent steps
-        self._steps = 0  # of every environment since the save began
+        self._steps = 0  # steps in every environment since the save began
         self._failures = 0
         self._is_first = True
         self._interval = None if interval_minutes is None else 60.0 * interval_minutes
         self._clock = clock
-        self._began_at = clock()  # the last save, or the training
+        self._began_at = clock()  # start of the last save, or of training
 
     def prepare(self, nbytes: int) -> None:
-        """Removes what an interrupted save left, and compares sizes with the disk.
+        """Removes unfinished saves, and warns if the disk may be too small.
 
         Args:
             nbytes: Integer, bytes of a checkpoint when the replay is full.
@@ -73,14 +73,16 @@ class RunCheckpoints:
         old = sum(f.stat().st_size for f in directory.rglob("*") if f.is_file())
         free = shutil.disk_usage(directory.parent).free
         self._log(
-            f"Checkpoints: up to {_size(nbytes)} each. The last {checkpoint.KEEP} are "
-            f"kept, and the last exact one; {_size(free)} of disk are free"
+            f"Checkpoints: up to {_size(nbytes)} each. The last {checkpoint.KEEP} and "
+            f"the last exact one are kept. Free disk space: {_size(free)}"
         )
-        needed = (checkpoint.KEEP + 2) * nbytes  # with the one that is being written
+        needed = (
+            checkpoint.KEEP + 2
+        ) * nbytes  # the exact one, and the one that is being written
         if needed > free + old:
             self._log(
-                f"Warning: while one is written they can take {_size(needed)}. Where "
-                "the disk is full, the training continues without a new checkpoint"
+                f"Warning: during a save, checkpoints can take {_size(needed)}. If the "
+                "disk is full, training continues without a new checkpoint"
             )
         self._began_at = self._clock()
 
@@ -95,7 +97,7 @@ class RunCheckpoints:
     def is_due(self) -> bool:
         """Whether `interval_minutes` have passed since the last save began.
 
-        Not while one is being written. After a failure, a tenth of it is enough.
+        After a failed save, a tenth of that time is enough. During a save it is false.
         """
         if self._interval is None or self._saving is not None:
             return False
@@ -105,16 +107,16 @@ class RunCheckpoints:
     def begin(
         self, env_steps: int, parts: Mapping[str, Any], meta: dict[str, Any]
     ) -> None:
-        """Begins to save the present state, after the save before has ended.
+        """Waits for the previous save, and begins to save the current state.
 
-        All arrays are copied but the frames of the replay. Before these are
-        overwritten, `wait_until_written` must be called.
+        All arrays are copied except for the frames of the replay. Call
+        `wait_until_written` before frames are overwritten.
 
         Args:
             env_steps, parts, meta: See `checkpoint.Store.begin`.
 
         Raises:
-            CheckpointError: As `poll`.
+            CheckpointError: See `poll`.
         """
         self._finish()
         replay = dict(parts["replay"])
@@ -131,23 +133,23 @@ class RunCheckpoints:
         """Waits until the replay may store `steps` more steps of every environment.
 
         Args:
-            steps: Integer, those of the next iteration.
+            steps: Integer, steps in every environment in the next iteration.
         """
         if self._saving is not None:
             self._steps += steps
             self._saving.wait_until_written(self._steps)
 
     def poll(self) -> None:
-        """Reports the save under way, if it has ended.
+        """Reports the current save, if it has ended.
 
         Raises:
-            CheckpointError: If it failed, and those before it.
+            CheckpointError: After three failed saves in a row.
         """
         if self._saving is not None and self._saving.is_over:
             self._finish()
 
     def finish(self) -> None:
-        """Waits for the save under way and reports it. Does not raise if it failed."""
+        """Waits for the current save and reports it. A failure does not raise."""
         try:
             self._finish()
         except checkpoint.CheckpointError as error:
@@ -174,16 +176,16 @@ class RunCheckpoints:
         try:
             path = self._saving.result()
             notes = self._saving.notes
-        except KeyboardInterrupt:  # the thread is still writing: `__exit__` stops it
+        except KeyboardInterrupt:  # `__exit__` stops the thread
             raise
-        except OSError as error:  # the training continues, with the old checkpoints
+        except OSError as error:
             self._saving = None
             self._failures += 1
             self._warn(f"Could not save a checkpoint: {error}")
             if self._failures >= MOST_FAILURES:
                 raise checkpoint.CheckpointError(
-                    f"{self._failures} checkpoints in a row could not be saved. The "
-                    f"last time: {error}"
+                    f"{self._failures} checkpoints in a row could not be saved. Last "
+                    f"error: {error}"
                 ) from error
         except BaseException:
             self._saving = None
@@ -196,7 +198,7 @@ class RunCheckpoints:
                 self._warn(f"Warning: {note}")
 
     def _log_estimate(self):
-        """Says how much the first checkpoint writes, and how long that may take."""
+        """Logs the size of the first checkpoint and the estimated time to write it."""
         self._saving.wait_until_written(1)
         seconds = self._saving.seconds_left()
         estimate = "" if seconds is None else f", about {max(0.0, seconds):.0f} s"
@@ -204,43 +206,43 @@ class RunCheckpoints:
 
 
 def check_none_lost(directory: RunDirectory, settings: Settings) -> None:
-    """Refuses to start anew where checkpoints must have been deleted.
+    """Checks that a run without checkpoints has not saved any.
 
-    A run that is killed during its first save has none. The second save, which is due
-    one interval later, waits for the first.
+    The second save waits for the first one. So there was a checkpoint if the run has
+    lasted for two intervals, or has saved its network.
 
     Args:
         directory: `RunDirectory`.
         settings: `Settings`.
 
     Raises:
-        CheckpointError: If the log or the network shows that there was a checkpoint.
+        CheckpointError: If checkpoints must have been deleted.
     """
     log = directory.metrics
     logged = last_env_steps(log)
     second = 2 * settings.checkpoint_interval_iterations
     minutes = 2 * (settings.checkpoint_interval_minutes or math.inf)
     if logged >= second * settings.env_steps_per_iteration:
-        witness = log.name
+        evidence = log.name
     elif logged and _minutes_between(directory.settings, log) >= minutes:
-        witness = log.name
-    elif logged and directory.network.exists():  # saved after a checkpoint
-        witness = directory.network.name
+        evidence = log.name
+    elif logged and directory.network.exists():  # saved only after a checkpoint
+        evidence = directory.network.name
     else:
         return
     raise checkpoint.CheckpointError(
-        f"There is no checkpoint in {directory.checkpoints}, but by {witness} there "
-        "must have been one. Restore it, or train in a new directory"
+        f"There is no checkpoint in {directory.checkpoints}, but {evidence} shows that "
+        "one was saved. Restore it, or train in a new directory"
     )
 
 
 def _minutes_between(settings, log):
-    """For how long a run has written its log, by the times of both files."""
+    """Returns for how many minutes a run has trained, by the times of its files."""
     return (log.stat().st_mtime - settings.stat().st_mtime) / 60
 
 
 def _size(nbytes):
-    """`7.06 GB`: in powers of ten, as disks are sold."""
+    """Returns a size as text, such as "7.06 GB", with powers of ten."""
     for unit in ("bytes", "kB", "MB"):
         if nbytes < 1000:
             return f"{nbytes:.3g} {unit}"

@@ -1,7 +1,7 @@
 """SHA-256 of the whole state of a run, by part and by iteration.
 
-Two runs are equal if their digests are. If not, the first iteration and part that
-differ tell where to look.
+Two runs are equal if their digests are equal. If not, `first_difference` returns the
+first iteration and the parts that differ.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from keras_dqn.system import files
 if TYPE_CHECKING:
     from keras_dqn.backend import Learner
 
-# Arrays of a replay's state. The others hold the transitions.
+# Arrays of a replay's state with priorities. The others hold the transitions.
 _PRIORITIES = ("alpha", "leaves", "max_priority")
 # Fields of `metrics.jsonl` that depend on the clock.
 _TIMES = ("env_steps_per_second", "updates_per_second")
@@ -35,7 +35,7 @@ _TIMES = ("env_steps_per_second", "updates_per_second")
 def of_arrays(arrays: Mapping[str, Any]) -> str:
     """Returns one SHA-256, in hex, of a dictionary of arrays.
 
-    Names, dtypes and shapes count; the order of the names does not.
+    Names, dtypes, shapes and values count. The order of the names does not.
     """
     digest = hashlib.sha256()
     for name in sorted(arrays):
@@ -101,7 +101,7 @@ def of_progress(progress: Progress) -> str:
 
 
 def of_metrics(path: str | os.PathLike[str]) -> str:
-    """Returns the digest of a `metrics.jsonl`, without rates and start lines."""
+    """Returns the digest of a `metrics.jsonl`, without rates and start records."""
     lines = [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
     kept = [
         {name: value for name, value in line.items() if name not in _TIMES}
@@ -114,11 +114,11 @@ def of_metrics(path: str | os.PathLike[str]) -> str:
 class DigestLog:
     """A file with the digests of each iteration, as JSON lines.
 
-    A resumed run repeats iterations: their old lines are removed before the first
-    new one is added.
+    A resumed run repeats iterations. Their old lines are removed before the first new
+    line is added.
 
     Args:
-        path: Path of the file. It is made if there is none.
+        path: Path of the file. It is created if it does not exist.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -142,7 +142,7 @@ class DigestLog:
 
 
 def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Returns the lines of a `DigestLog`. An unfinished last line is left out."""
+    """Returns the lines of a `DigestLog`, without an incomplete last line."""
     if not pathlib.Path(path).exists():
         return []
     lines = pathlib.Path(path).read_text().split("\n")
@@ -152,7 +152,7 @@ def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 def first_difference(
     lines: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
 ) -> str | None:
-    """Returns where two runs differ first, in words, or `None` if they are equal.
+    """Returns the first difference of two runs as text, or `None` if they are equal.
 
     Args:
         lines: What `read_log` returned for one run.
@@ -160,10 +160,7 @@ def first_difference(
     """
     for one, other in zip(lines, others, strict=False):
         if one["iteration"] != other["iteration"]:
-            return (
-                "the numbers of the iterations: "
-                f"{one['iteration']} and {other['iteration']}"
-            )
+            return f"the iteration numbers: {one['iteration']} and {other['iteration']}"
         names = one["parts"].keys() | other["parts"].keys()
         unequal = [n for n in names if one["parts"].get(n) != other["parts"].get(n)]
         if unequal:

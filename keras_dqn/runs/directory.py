@@ -1,4 +1,4 @@
-"""The files of a run directory: their names stand here and nowhere else."""
+"""The names of the files in a run directory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class RunDirectory:
     """The paths in the directory of one run.
 
     Args:
-        path: Path of the directory. It need not exist.
+        path: Path of the directory, which may not exist yet.
 
     Attributes:
         path: `pathlib.Path` of the directory.
@@ -22,7 +22,7 @@ class RunDirectory:
         network: `network.keras`, the network at the end or after Ctrl-C.
         best_network: `best.keras`, the network with the best evaluation while training.
         unfinished_network: `.unfinished.keras`, a network that is being saved.
-        hang: `hang.txt`, what every thread did when an environment hung.
+        hang: `hang.txt`, the stack of every thread, if an environment hung.
         digests: `digests.json`, SHA-256 of every part at the end (`verify-resume`).
         iteration_digests: `iteration-digests.jsonl`, the same for each iteration.
     """
@@ -43,7 +43,7 @@ class RunDirectory:
         return str(self.path)
 
     def holds_a_run(self) -> bool:
-        """Whether a run has written here. A lock alone was left by a killed start."""
+        """Whether the directory has files of a run, apart from lock files."""
         if not self.path.exists():
             return False
         return any(file.name not in RunLock.NAMES for file in self.path.iterdir())

@@ -1,4 +1,4 @@
-"""Evaluations while training: when to play, the best network, when to stop."""
+"""Evaluations during training, the best network, and `stop_at_score`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from keras_dqn.run_state import RunState
 
 
 class Evaluations:
-    """Plays whole games at intervals, saves the best network, ends a solved run.
+    """Evaluates at intervals, saves the best network and ends a solved run.
 
-    If a request to stop breaks an evaluation off, the checkpoint says that it is
+    If a request to stop aborts an evaluation, it is recorded in the checkpoint as
     pending. The resumed run plays it first, with the same network and seeds.
 
     Args:
         settings: `Settings`.
-        play: Function of an integer, from which the seeds of the games are made. It
-            returns an `Evaluation`, or `None` if a request to stop broke it off.
+        play: Function that takes an integer, from which it derives the seeds of the
+            games. It returns an `Evaluation`, or `None` if it was aborted.
         save_best: Function that saves the network as the best so far.
         log: Function that shows a line of text.
-        warn: The same, for a best network that cannot be saved. Default: `log`.
+        warn: Function that shows a warning. Default: `log`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Evaluations:
         return self._last_score >= self._stop_at_score
 
     def after_iteration(self, state: RunState, env_steps: int) -> bool:
-        """Evaluates if it is due. Returns whether the run is solved, so can end.
+        """Evaluates if an evaluation is due. Returns whether the run is solved.
 
         Args:
             state: `run_state.RunState`, after the iteration.
@@ -78,7 +78,7 @@ class Evaluations:
             try:
                 self._save_best()
                 self._best_score = result.mean
-            except OSError as error:  # the file of the best network before it stays
+            except OSError as error:  # the previous best network is still on disk
                 self._warn(f"Could not save the best network: {error}")
         return self.is_solved
 
@@ -94,8 +94,8 @@ class Evaluations:
         """Restores what `to_meta` returned.
 
         Raises:
-            ValueError: If a score is not a finite number, or `pending_evaluation` not
-                a whole number from 0.
+            ValueError: If a score is not a finite number, or `pending_evaluation` is
+                not an integer of at least 0.
         """
         for name in ("best_score", "last_score"):
             if meta.get(name) is not None:

@@ -1,4 +1,4 @@
-"""Trains a part of a run, and writes the digests of every iteration.
+"""Trains a part of a run and writes digests of every iteration.
 
 `verify-resume` and `benchmarks/kill_resume.py` run it in a process of its own:
 
@@ -49,7 +49,7 @@ def train_partially(
         stop_at: Integer, the iteration before which to stop, or `None`.
 
     Returns:
-        Digests by the name of the part, or `None` if it stopped before the end.
+        Digests by the name of the part, or `None` if the run stopped before its end.
     """
     from keras_dqn.runs import parts  # here, because it needs a Keras backend
 

@@ -1,4 +1,4 @@
-"""The program of `keras-dqn train`: makes the parts from `Settings`, and trains."""
+"""The program of `keras-dqn train`: environments and agent from `Settings`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_dqn.runs.run import Run
 
 
 def train(run: Run) -> Evaluation | None:
-    """Trains and evaluates as the settings say, whatever they say.
+    """Trains and evaluates as the settings say.
 
     Args:
         run: `runs.run.Run`.

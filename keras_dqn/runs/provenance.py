@@ -1,9 +1,9 @@
-"""What a run was made with, and whether resuming it is exact.
+"""Versions and hardware of a run, and whether it was resumed exactly.
 
-A checkpoint records versions, backend, device, threads and ROM. If any of these has
-changed when the run is resumed, weights and replay are the same, but later results are
-rounded differently. This is logged, and every later checkpoint records since when the
-run is not exact, and why.
+A checkpoint records versions, backend, device, threads and ROM. If any of these differ
+in a resume, weights and replay are restored, but later results are rounded differently.
+The difference is logged, and every later checkpoint records when and why the run
+became inexact.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from keras_dqn.config import Settings
 from keras_dqn.monitor import RunInfo
 from keras_dqn.system.cpus import usable_cpus
 
-# Settings that may be changed in a resume. All others would make it another run.
+# Settings that may be changed in a resume.
 CHANGEABLE = frozenset(
     {
         "env_steps",
@@ -39,7 +39,7 @@ FLAGS += ("CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE")
 
 
 def facts(info: RunInfo) -> dict[str, Any]:
-    """Returns what a run is made with, as JSON values.
+    """Returns versions, hardware and ROM of a run, as JSON values.
 
     Args:
         info: `monitor.RunInfo` of the run.
@@ -64,7 +64,7 @@ def facts(info: RunInfo) -> dict[str, Any]:
 def differences(saved: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
     """Returns what differs between two `facts`, each as "name: old -> new"."""
     if not saved:
-        return ["the checkpoint does not say what it was made with"]
+        return ["the checkpoint has no record of versions and hardware"]
     names = sorted(saved.keys() | now.keys())
     return [
         f"{name}: {saved.get(name)} -> {now.get(name)}"
@@ -91,7 +91,7 @@ def changed_settings(saved: Settings | dict[str, Any], now: Settings) -> list[st
 
 
 class Provenance:
-    """What a run is made with, and since when it is not exact, if it is not.
+    """Versions and hardware of a run, and why it is not exact, if it is not.
 
     Exact means: bit-identical to a run that never stopped.
 
@@ -99,7 +99,8 @@ class Provenance:
         made_with: Dictionary, see `facts`.
 
     Attributes:
-        inexact_because: List of strings, one for each reason, oldest first.
+        inexact_because: List of strings, the reasons why the run is not exact, oldest
+            first. Empty if it is exact.
     """
 
     def __init__(self, made_with: Mapping[str, Any]) -> None:
@@ -110,8 +111,8 @@ class Provenance:
         """Returns what a checkpoint records about resuming from it.
 
         Args:
-            is_due: Boolean, whether the checkpoint is on its schedule, so that a run
-                that does not stop restarts its games there, too.
+            is_due: Boolean, whether the checkpoint is a scheduled one, at which a run
+                that does not stop restarts its games, too.
         """
         return {
             "exact": bool(is_due and not self.inexact_because),
@@ -122,40 +123,40 @@ class Provenance:
     def check(
         self, meta: Mapping[str, Any], settings: Settings, exact: bool = False
     ) -> None:
-        """Refuses a checkpoint with other settings or another ROM.
+        """Checks that a checkpoint has the same settings and ROM.
 
         Args:
             meta: Dictionary of the checkpoint.
             settings: `Settings` with which the run is to be resumed.
-            exact: Boolean, whether to refuse every other difference, too.
+            exact: Boolean, whether everything else in `facts` must be the same, too.
 
         Raises:
-            ValueError: With all that differs.
+            ValueError: With a list of all differences.
         """
         saved = meta.get("made_with") or {}
         changed = changed_settings(meta["settings"], settings)
         if changed:
             raise ValueError(
-                "The checkpoint must be of a run with these settings. "
+                "The checkpoint is from a run with other settings. "
                 f"Received: {', '.join(changed)}"
             )
         old, new = saved.get("rom_md5"), self.made_with.get("rom_md5")
         if old is not None and old != new:
             raise ValueError(
-                "The game's ROM must be the one of the run so far. "
+                "The game's ROM must be the same as in the checkpoint. "
                 f"Received: rom_md5={new}, in the checkpoint {old}"
             )
         changed = differences(saved, self.made_with)
         if exact and changed:
             raise ValueError(
-                "An exact resume needs what the checkpoint was made with. "
-                f"Received: {'; '.join(changed)}"
+                "An exact resume needs the same versions and hardware as the "
+                f"checkpoint. Differences: {'; '.join(changed)}"
             )
 
     def resume(
         self, meta: Mapping[str, Any], is_due: bool, env_steps: int
     ) -> list[str]:
-        """Takes over the reasons of a checkpoint, and adds those of this resume.
+        """Loads the reasons from a checkpoint, and adds those of this resume.
 
         Args:
             meta: Dictionary of the checkpoint.
@@ -171,20 +172,21 @@ class Provenance:
         notes, before = [], meta.get("inexact_because", [])
         if not isinstance(before, list) or not all(isinstance(x, str) for x in before):
             raise ValueError(
-                "`inexact_because` must be a list of reasons. "
+                "`inexact_because` must be a list of strings. "
                 f"Received: inexact_because={before!r:.100}"
             )
         reasons = differences(meta.get("made_with"), self.made_with)
         if reasons:
             notes.append(
                 "The run continues, but not exactly as if it had never stopped. "
-                f"This has changed: {'; '.join(reasons)}"
+                f"Changed: {'; '.join(reasons)}"
             )
         if not is_due:
-            reasons.append("between two due checkpoints")
+            reasons.append("between two scheduled checkpoints")
             notes.append(
-                "It was saved between two due checkpoints: the games are restarted, "
-                "so the run continues, but not exactly as if it had never stopped"
+                "It was saved between two scheduled checkpoints. All games are "
+                "restarted, so the run continues, but not exactly as if it had never "
+                "stopped"
             )
         if before:
             notes.append(f"The run is not exact since it was {before[0]}")

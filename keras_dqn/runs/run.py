@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run in a directory. Environments and agent are made by the program:
+    """A run in a directory. The program creates environments and agent:
 
     ```python
     with Run(settings, "runs/a", resume=True) as run:
@@ -56,30 +56,30 @@ class Run:
 
     Args:
         settings: `Settings`.
-        out: Path of the run directory. It is made and locked by `__enter__`.
+        out: Path of the run directory. `__enter__` creates and locks it.
         console: String, see `monitor.make_console`.
         tensorboard: Boolean, whether to write event files.
         resume: Boolean, whether to continue from the newest checkpoint.
         exact: Boolean. With `resume`: from the newest checkpoint from which the run
             continues bit for bit as if it had never stopped.
-        evaluation: Boolean, whether `evaluate` plays.
-        callbacks: Callables, see `DQNAgent.fit`. They are called before a checkpoint
-            is saved.
+        evaluation: Boolean, whether `evaluate` plays games.
+        callbacks: Callables, see `DQNAgent.fit`. They are called after a due
+            evaluation and before a due checkpoint.
 
     Attributes:
         settings: `Settings`.
         directory: `RunDirectory`.
         state: `run_state.RunState`.
-        evaluations: `Evaluations` while training.
-        agent, envs: What `training` was given.
-        has_begun: Boolean, whether agent and environments were found to fit together.
-        was_stopped: Boolean, whether a request to stop ended the training, or the
+        evaluations: `Evaluations` during training.
+        agent, envs: The arguments of `training`.
+        has_begun: Boolean, whether `training` has accepted agent and environments.
+        was_stopped: Boolean, whether a request to stop ended training, or the
             evaluation after it.
 
     Raises:
-        ImportError: If `tensorboard` is asked for and tensorboardX is not installed.
-        OSError: From `__enter__`: if another process trains in the directory, if it
-            holds a run that is not resumed, or if it cannot be made.
+        ImportError: If `tensorboard` is true and tensorboardX is not installed.
+        OSError: In `__enter__`, if another process trains in the directory, if it
+            has a run that is not resumed, or if it cannot be created.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Run:
         self.envs: VectorEnvs
         self.has_begun = self.was_stopped = False
         self._is_quiet, self._has_console = console == "none", True
-        self._resumes, self._is_exact, self._plays = resume, exact, evaluation
+        self._resumes, self._is_exact, self._evaluates = resume, exact, evaluation
         self.evaluations = Evaluations(
             settings, self._play, self._save_best, self.log, self.warn
         )
@@ -120,7 +120,7 @@ class Run:
             self._lock = stack.enter_context(RunLock(self.directory.path))
             if not self._resumes and self.directory.holds_a_run():
                 raise FileExistsError(
-                    "The run directory must be new or empty, unless the run in it is "
+                    "The run directory must be new or empty, unless its run is "
                     f"resumed. Received: {self.directory}"
                 )
             stack.enter_context(self._watchdog)
@@ -131,8 +131,8 @@ class Run:
         self._closing.close()
 
     @property
-    def place(self) -> str:
-        """Where the training is, in words that begin with a space; "" before it."""
+    def position(self) -> str:
+        """The current iteration as text for messages, with a leading space, or ""."""
         if not self.has_begun:
             return ""
         return (
@@ -140,21 +140,19 @@ class Run:
         )
 
     def log(self, text: str) -> None:
-        """Shows a line of text, on standard output once `fit` is over."""
+        """Shows a line of text: on the console, or standard output after `fit`."""
         (self._monitors if self._has_console else PlainConsole()).message(text)
 
     def warn(self, text: str) -> None:
-        """Shows a line of text even where there is no console."""
+        """Shows a line of text, on standard error if the console is "none"."""
         (PlainConsole(sys.stderr).message if self._is_quiet else self.log)(text)
 
     @contextlib.contextmanager
     def training(self, agent: DQNAgent, envs: VectorEnvs) -> Iterator[dict[str, Any]]:
-        """Resumes before its body, which calls `agent.fit`, and saves after it.
+        """A context for `agent.fit`: resumes the run before it, and saves it after.
 
-        What it saves is the last checkpoint and the network. It closes `envs`.
-
-        A run that had reached `stop_at_score` already is not trained: `fit` takes no
-        step then.
+        At the end, a last checkpoint and the network are saved, and `envs` is closed.
+        If the run has already reached `stop_at_score`, `fit` takes no steps.
 
         Args:
             agent: Compiled `DQNAgent`.
@@ -165,23 +163,23 @@ class Run:
             `callbacks`.
 
         Raises:
-            ValueError, TypeError: If agent and environments do not fit together, or
-                if they do not take a setting.
+            ValueError, TypeError: If agent and environments do not fit each other or
+                the settings.
             MemoryError: If the replay does not fit into memory.
-            OSError: If there is no checkpoint that can be read, or if none could be
+            OSError: If no checkpoint could be read, or checkpoints could not be
                 written.
             FloatingPointError: If a weight is NaN or infinite.
         """
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._watchdog.watching(envs))
             stack.callback(envs.close)
-            self._take(agent, envs)
+            self._check_and_set(agent, envs)
             self.has_begun = True
             self._start()
-            # Signals must not break off what is saved after `fit` either.
+            # Until the end, so that signals do not interrupt the saves after `fit`.
             self._requests = stack.enter_context(signals.handled(signals.COMMAND))
             stack.enter_context(self._checkpoints)
-            stack.callback(self._leave_console)
+            stack.callback(self._close_console)
             options = {
                 "settings": self.settings,
                 "state": self.state,
@@ -189,27 +187,27 @@ class Run:
                 "callbacks": self._callbacks,
             }
             if self.evaluations.catch_up():
-                self._leave_console()
-                self.log("The last evaluation had reached --stop-at-score")
+                self._close_console()
+                self.log("The run had reached --stop-at-score before")
                 options["settings"] = self.settings.replace(env_steps=self._env_steps)
                 options["monitors"] = None
             before = self.state.iteration
             yield options
-            self._leave_console()
+            self._close_console()
             self._finish(self.state.iteration > before)
 
     def evaluate(self) -> Evaluation | None:
-        """Plays whole games and shows their scores, once the training is over.
+        """Plays whole games after training, and shows their scores.
 
         Returns:
-            `Evaluation`, or `None` if the training was stopped, if the run is to be
-            without, or if a request to stop broke the games off.
+            `Evaluation`, or `None` if training was stopped, if `evaluation` is false,
+            or if a request to stop aborted the evaluation.
         """
-        if self.was_stopped or not self._plays:
+        if self.was_stopped or not self._evaluates:
             return None
         result = self._play(0)
         self.was_stopped = result is None
-        self.log(str(result or "Stopped before the evaluation was over."))
+        self.log(str(result or "Stopped before the end of the evaluation."))
         return result
 
     def _make_monitors(self, console, tensorboard):
@@ -226,18 +224,18 @@ class Run:
     def _env_steps(self):
         return self.state.iteration * self.settings.env_steps_per_iteration
 
-    def _take(self, agent, envs):
-        """Refuses what was not made by the settings. Writes nothing."""
-        make_evaluation_envs(envs).close()  # now, not after hours
+    def _check_and_set(self, agent, envs):
+        """Checks agent and environments against the settings. Writes nothing."""
+        make_evaluation_envs(envs).close()  # fail now, not after training
         agent.build(envs)
         actual = presets.for_fit(envs, agent.replay, self.settings, {})
         for name in FIELDS:
             wanted, used = getattr(self.settings, name), getattr(actual, name)
-            # The environments resolve their id, and what depends on it.
+            # `envs` replaces the id by a full one, and `None` by the game's own value.
             if used != wanted and wanted is not None and name != "env_id":
                 raise SettingsError(
                     f"`{name}` cannot be changed in this program, which uses {used!r}. "
-                    f"`keras-dqn train` takes it. Received: {name}={wanted!r}",
+                    f"Use `keras-dqn train`. Received: {name}={wanted!r}",
                     name,
                 )
         self.agent, self.envs = agent, envs
@@ -249,12 +247,12 @@ class Run:
         )
 
     def _start(self):
-        """Resumes if that was asked for, and prepares the directory."""
+        """Resumes the run if `resume` is true, and prepares the directory."""
         self.log(f"Run directory: {self.directory}")
         if self._lock.taken_over:
             self.log(
-                f"Warning: {self._lock.taken_over} had this directory, and is gone "
-                "without having ended its run"
+                f"Warning: {self._lock.taken_over} was using this directory and ended "
+                "without releasing it"
             )
         if self._resumes:
             self._load()
@@ -269,7 +267,7 @@ class Run:
         if loaded is None:
             check_none_lost(self.directory, self.settings)
             self._monitors.resume(0)
-            self.log("No checkpoint yet: the run starts anew")
+            self.log("No checkpoint yet: the run starts from the beginning")
             return
         path, parts, meta, notes = loaded
         try:
@@ -280,7 +278,7 @@ class Run:
         notes.append(f"Loaded model: {path} at {self._env_steps} agent steps")
         self.log("\n".join(notes + changes))
 
-    def _leave_console(self):
+    def _close_console(self):
         self._monitors.close()
         self._has_console = False
 
@@ -299,7 +297,7 @@ class Run:
         self._checkpoints.begin(self._env_steps, parts, meta)
 
     def _finish(self, has_trained):
-        """Saves the last checkpoint, if there is something new, and the network."""
+        """Saves the network, and a last checkpoint if there was training since."""
         saves, path = self._checkpoints, self.directory.network
         saves.finish()
         if has_trained and saves.newest != self._env_steps:
@@ -308,8 +306,8 @@ class Run:
         self._save_network(path)
         if has_trained and saves.newest != self._env_steps:
             raise checkpoint.CheckpointError(
-                "The run's last checkpoint could not be saved; the network could: "
-                f"{path}"
+                "The run's last checkpoint could not be saved, but the network was "
+                f"saved: {path}"
             )
         is_over = (
             self.evaluations.is_solved
@@ -319,7 +317,7 @@ class Run:
         self.log(("" if is_over else "Stopped. ") + f"Saved model: {path}")
 
     def _play(self, number):
-        """Plays whole games with seeds that depend on `number`; `None` if stopped."""
+        """Plays whole games with seeds from `number`. `None` if it was aborted."""
         episodes = self.settings.evaluation_episodes
         envs = make_evaluation_envs(self.envs, min(episodes, 8))
         with (
@@ -339,7 +337,7 @@ class Run:
         self._save_network(self.directory.best_network)
 
     def _save_network(self, path):
-        """Saves atomically: under another name first, which is then renamed."""
+        """Saves atomically: under another name, which is then renamed."""
         network = self.agent.network
         weights = {f"weight {i}": w for i, w in enumerate(network.get_weights())}
         check_finite(weights)

@@ -1,4 +1,4 @@
-"""What a checkpoint of a run holds: arrays in three parts, and the rest as JSON."""
+"""The contents of a checkpoint: arrays in three parts, and other state as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Snapshot:
-    """Gathers the state of a run for a checkpoint, and restores it from one.
+    """Collects the state of a run for a checkpoint, and restores it.
 
     Args:
         settings: `Settings`.
@@ -46,12 +46,12 @@ class Snapshot:
 
     @property
     def is_due(self) -> bool:
-        """Whether this is a moment at which the settings ask for a checkpoint."""
+        """Whether a checkpoint is scheduled before the next iteration."""
         return training.is_checkpoint_due(self._settings, self._state)
 
     @property
     def nbytes_when_full(self) -> int:
-        """About how many bytes a checkpoint has when the replay is full."""
+        """Approximate size of a checkpoint in bytes when the replay is full."""
         learner = self._learner
         owners = (learner.network, learner.target_network, learner.optimizer)
         lengths = [math.prod(each.shape) for own in owners for each in own.variables]
@@ -72,7 +72,7 @@ class Snapshot:
         return parts
 
     def spec(self) -> dict[str, Mapping[str, Any]]:
-        """Returns `(dtype, shape)` by part and name: the largest that is accepted."""
+        """Returns `(dtype, largest shape)` of the arrays by part and name."""
         learner = self._learner.state_dict()
         return {
             "learner": {name: (a.dtype, a.shape) for name, a in learner.items()},
@@ -99,11 +99,11 @@ class Snapshot:
             exact: Boolean, see `Provenance.check`.
 
         Returns:
-            List of strings, what to tell about it.
+            List of strings to log.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: If they belong to another
-                run, or if a value is missing or impossible.
+            ValueError, KeyError, TypeError, AttributeError: If the checkpoint is from
+                another run, or a value is missing or invalid.
         """
         self._provenance.check(meta, self._settings, exact)
         self._evaluations.load_meta(meta)
@@ -124,6 +124,6 @@ def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise FloatingPointError(
-                "The learner must be finite to be saved: the network has diverged. "
+                "The weights must be finite to be saved: the network has diverged. "
                 f"Received: NaN or infinity in {name}"
             )

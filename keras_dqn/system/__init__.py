@@ -1,1 +1,1 @@
-"""The machine under a run: signals, exit codes, lock, files, memory, CPUs."""
+"""Operating system: signals, exit codes, lock, files, memory, CPUs, watchdog."""

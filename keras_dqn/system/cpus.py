@@ -1,7 +1,7 @@
-"""How many CPUs this process may use.
+"""The number of CPUs that this process may use.
 
-In a container an affinity mask or a cgroup quota may allow far fewer than the machine
-has, and more threads than that only slow each other down.
+In a container, an affinity mask or a cgroup quota may allow fewer CPUs than the machine
+has. More threads than that would only slow each other down.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def usable_cpus(cgroup: str | os.PathLike[str] = "/sys/fs/cgroup") -> int:
 
 
 def _quota(cgroup, default):
-    """Returns the whole CPUs that the cgroup's quota allows."""
+    """Returns the number of CPUs that the cgroup's quota allows, rounded down."""
     version1 = cgroup / "cpu"
     try:
         if (cgroup / "cpu.max").exists():

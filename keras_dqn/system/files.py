@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 2**22
 LARGEST_JSON_BYTES = 2**24
 
-# Flags that only some systems have. Windows would translate line ends without
-# the first; the others are POSIX.
+# Flags that only some systems have. The first prevents the translation of line ends
+# on Windows, the others are POSIX.
 _BINARY = getattr(os, "O_BINARY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _DIRECTORY = getattr(os, "O_DIRECTORY", None)
-# What `fsync` raises where a file system cannot flush directories.
+# Errors of `fsync` on file systems that cannot flush directories.
 _CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP)
 
 
@@ -49,7 +49,7 @@ def write_new(path: Path, blocks: Iterable[bytes | memoryview]) -> dict[str, Any
 
     Raises:
         OSError: If the file exists or cannot be written. An incomplete file may
-            be left.
+            remain.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
     digest, count = hashlib.sha256(), 0
@@ -65,14 +65,14 @@ def write_new(path: Path, blocks: Iterable[bytes | memoryview]) -> dict[str, Any
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Writes a small file atomically, over an older one if there is one.
+    """Writes a small file atomically, replacing an older one.
 
     Args:
         path: `pathlib.Path`.
         data: Bytes.
 
     Raises:
-        OSError: If it cannot be written. The older file is still there then.
+        OSError: If it cannot be written. The older file is unchanged then.
     """
     unfinished = path.with_name(f".unfinished-{path.name}")
     unfinished.unlink(missing_ok=True)
@@ -82,10 +82,10 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def make_directory(path: Path) -> list[Path]:
-    """Makes a directory and its missing parents, each flushed to the disk.
+    """Creates a directory and its missing parents, each flushed to the disk.
 
     Returns:
-        List of the directories that were made, the outermost first.
+        List of the created directories, the outermost first.
     """
     if path.is_dir():
         return []
@@ -96,10 +96,10 @@ def make_directory(path: Path) -> list[Path]:
 
 
 def flush_directory(path: Path) -> None:
-    """Flushes the names in a directory, where the system can do that.
+    """Flushes a directory to the disk, where the system supports it.
 
-    Without it, a file that was just created or renamed may be gone after a power
-    cut. Windows opens no directories, and some file systems flush none.
+    Otherwise a file that was just created or renamed may be lost in a power cut.
+    Windows and some file systems cannot flush directories.
     """
     if _DIRECTORY is None:
         return
@@ -112,13 +112,13 @@ def flush_directory(path: Path) -> None:
 
 def flush(path: Path) -> None:
     """Flushes the contents of a closed file to the disk."""
-    _flush(path, os.O_RDWR | _BINARY)  # Windows flushes no file opened for reading
+    _flush(path, os.O_RDWR | _BINARY)  # Windows cannot flush files opened for reading
 
 
 def blocks_of(array: np.ndarray) -> Iterator[memoryview]:
-    """Yields the bytes of a NumPy array in C order, as views and without copies.
+    """Yields the bytes of a NumPy array in C order, as views without copies.
 
-    The array may be strided along its first axis; the rest must be contiguous.
+    The array may be strided along its first axis. Other axes must be contiguous.
     """
     if array.ndim > 1 and not array.flags.c_contiguous:
         for row in array:
@@ -133,7 +133,7 @@ def read_blocks(path: Path, nbytes: int) -> Iterator[bytes]:
     """Yields the bytes of a regular file of exactly this size.
 
     Raises:
-        ValueError: If it is a link, a device or of another size.
+        ValueError: If it is a link or a device, or has another size.
         OSError: If it cannot be read.
     """
     with _open_regular(path, nbytes) as file:
@@ -142,15 +142,15 @@ def read_blocks(path: Path, nbytes: int) -> Iterator[bytes]:
 
 
 def read_into(path: Path, arrays: Sequence[np.ndarray]) -> None:
-    """Fills arrays, one after the other, with the bytes of a regular file.
+    """Fills arrays in sequence with the bytes of a regular file.
 
     Args:
         path: `pathlib.Path`.
-        arrays: Writable NumPy arrays, together of the file's size. They may be
-            strided along their first axis.
+        arrays: Writable NumPy arrays, whose total size is that of the file. They
+            may be strided along their first axis.
 
     Raises:
-        ValueError, OSError: As `read_blocks`.
+        ValueError, OSError: See `read_blocks`.
     """
     with _open_regular(path, sum(array.nbytes for array in arrays)) as file:
         for array in arrays:
@@ -159,7 +159,7 @@ def read_into(path: Path, arrays: Sequence[np.ndarray]) -> None:
                 while done < len(block):
                     count = file.readinto(block[done:])
                     if not count:
-                        raise ValueError(f"{path.name} became shorter while read")
+                        raise ValueError(f"{path.name} was truncated while it was read")
                     done += count
 
 
@@ -173,7 +173,7 @@ def check_digest(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def check_size(path: Path, nbytes: int) -> None:
-    """Raises `ValueError` unless it is a regular file of this size."""
+    """Raises `ValueError` unless `path` is a regular file of this size."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
@@ -195,8 +195,8 @@ def read_json(path: Path) -> Any:
     """Returns the value in a JSON file of at most 16 MiB.
 
     Raises:
-        ValueError: If it is not a regular file, too large, or not strict JSON: a
-            duplicate key, NaN or infinity, or nested too deeply.
+        ValueError: If it is not a regular file, is too large, or is not strict JSON
+            (a duplicate key, NaN or infinity, or nested too deeply).
         OSError: If it cannot be read.
     """
     nbytes = os.lstat(path).st_size
@@ -212,7 +212,7 @@ def read_json(path: Path) -> Any:
         )
     except RecursionError:
         raise ValueError(f"{path.name} is nested too deeply") from None
-    except ValueError as error:  # bad UTF-8 is one, too
+    except ValueError as error:  # also bad UTF-8
         raise ValueError(f"{path.name} is not strict JSON: {error}") from None
 
 
@@ -220,7 +220,7 @@ def _unique(pairs):
     values = {}
     for name, value in pairs:
         if name in values:
-            raise ValueError(f"the key {name[:40]!r} is there twice")
+            raise ValueError(f"duplicate key {name[:40]!r}")
         values[name] = value
     return values
 
@@ -237,8 +237,8 @@ def _finite(text):
 def _open_regular(path, nbytes):
     """Opens a regular file of this size for reading, unbuffered."""
     check_size(path, nbytes)
-    # It may have been replaced since then: by a link, which `_NOFOLLOW` refuses, by
-    # a pipe, for which `open` would wait without `_NONBLOCK`, or by another file.
+    # The file may have been replaced since the check: by a link, which `_NOFOLLOW`
+    # refuses, or by a pipe, for which `open` would wait without `_NONBLOCK`.
     flags = os.O_RDONLY | _BINARY | _NOFOLLOW | _NONBLOCK
     descriptor = os.open(path, flags)
     file = os.fdopen(descriptor, "rb", buffering=0)

@@ -1,4 +1,4 @@
-"""One trainer in a run directory."""
+"""A lock, so that only one process trains in a run directory."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from keras_dqn.system import files
 
 
 class RunLock:
-    """Keeps every other trainer out of a directory, as a context manager.
+    """A lock on a run directory, as a context manager.
 
-    `LOCK` is the file that `filelock` locks. The operating system releases the lock
-    when the process ends, even if it is killed. `LOCK.json` says which process
-    holds it: a file of its own, because Windows lets nobody read a locked file.
+    `filelock` locks the file `LOCK`. The operating system releases the lock when the
+    process ends, even if it is killed. `LOCK.json` names the process that holds the
+    lock. It is a separate file since Windows does not allow reading a locked file.
     Both are deleted at the end.
 
     Args:
-        directory: Path. It is made if there is none.
+        directory: Path. It is created if it does not exist.
 
     Attributes:
-        taken_over: String, the process that held the lock and ended without
-            releasing it, or `None`.
+        taken_over: String, the process that ended without releasing the lock before,
+            or `None`.
 
     Raises:
-        BlockingIOError: If another process holds it. The message names it.
-        OSError: If the directory cannot be made or written to.
+        BlockingIOError: If another process holds the lock. The message names it.
+        OSError: If the directory cannot be created or written to.
     """
 
     LOCK, HOLDER = NAMES = ("LOCK", "LOCK.json")
@@ -41,14 +41,14 @@ class RunLock:
         self._made = files.make_directory(self._directory)
         self._lock = filelock.FileLock(self._path, thread_local=False)
         try:
-            # Where the system has no file locks, the first look only finds out that
-            # the holder is dead.
+            # On systems without file locks, the first attempt only detects that the
+            # process holding the lock is dead. So poll.
             self._lock.acquire(timeout=0.2, poll_interval=0.05)
         except filelock.Timeout:
             holder = self._holder() or "another process"
             raise BlockingIOError(
-                f"{self._directory} is in use by {holder}. Two trainers in one "
-                "directory would overwrite each other's files"
+                f"{self._directory} is in use by {holder}. Wait until it ends, or use "
+                "another run directory"
             ) from None
         try:
             self.taken_over = self._holder()
@@ -59,17 +59,17 @@ class RunLock:
             raise
 
     def release(self) -> None:
-        """Releases the lock and removes the directories made for it. Idempotent."""
+        """Releases the lock and removes directories that are empty. Idempotent."""
         if not self._lock.is_locked:
             return
         try:
             self._holder_path.unlink(missing_ok=True)
             if isinstance(self._lock, filelock.UnixFileLock):
-                # While it is held, so that nobody else's lock can be deleted. The
+                # Before the release, so that no other process's lock is deleted. The
                 # other kinds of locks delete their file themselves.
                 self._path.unlink(missing_ok=True)
         except OSError:
-            pass  # a disk that became read-only: `filelock` still releases
+            pass  # for example, the disk became read-only
         finally:
             self._lock.release()
         try:
@@ -85,7 +85,7 @@ class RunLock:
         self.release()
 
     def _holder(self) -> str | None:
-        """Returns who wrote `LOCK.json`, or `None` if there is no such file."""
+        """Returns the process in `LOCK.json`, or `None` if there is no such file."""
         try:
             values = files.read_json(self._holder_path)
             return f"process {int(values['pid'])} on {str(values['host'])[:80]}"

@@ -1,8 +1,8 @@
-"""How much memory this process may still allocate.
+"""The memory that this process may still allocate.
 
-The system hands out memory when it is first written. A replay that is too large would
-be allocated without an error, and the process killed hours later, when it is nearly
-full. So its size is checked before.
+The operating system provides memory only when it is first written to. A replay that is
+too large would be allocated without an error, and the process would be killed hours
+later. So the replay's size is checked first.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ def check_fits(nbytes: int, what: str, available: int | None = None) -> None:
 
     Args:
         nbytes: Integer, the bytes needed.
-        what: String, what needs them, for the message.
-        available: Optional integer, the bytes available. Default:
-            `available_bytes()`. Where that is `None`, nothing is refused.
+        what: String, what needs the memory, for the message.
+        available: Integer, the bytes available. Default: `available_bytes()`. If that
+            is `None`, nothing is checked.
 
     Raises:
-        MemoryError: With the memory needed and available, in GiB.
+        MemoryError: The message has the memory needed and available, in GiB.
     """
     if available is None:
         available = available_bytes()
@@ -39,9 +39,9 @@ def check_fits(nbytes: int, what: str, available: int | None = None) -> None:
 def available_bytes(root: str | os.PathLike[str] = "/") -> int | None:
     """Returns how many more bytes this process may allocate, or `None` if unknown.
 
-    The least of what is left of the machine's memory, of the control group's (a
-    container's limit) and of the address space (`ulimit -v`). A limit that the
-    system does not tell is left out.
+    It is the smallest remainder of three limits: the machine's memory, the control
+    group (a container's limit) and the address space (`ulimit -v`). Unknown limits are
+    ignored.
 
     Args:
         root: Path of the directory with `proc` and `sys`.
@@ -52,15 +52,15 @@ def available_bytes(root: str | os.PathLike[str] = "/") -> int | None:
 
 
 def _machine(root):
-    """`MemAvailable` of the machine."""
-    kibibytes = _table(root / "proc/meminfo").get("MemAvailable")
+    """Returns `MemAvailable` of the machine in bytes, or `None`."""
+    kibibytes = _read_table(root / "proc/meminfo").get("MemAvailable")
     return None if kibibytes is None else kibibytes * 1024
 
 
 def _control_group(root):
-    """What is left in the process's control group and those above it: the least."""
-    rests = []
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    """Returns the bytes left in the process's control group and its parents."""
+    remaining = []
+    for line in _read_text(root / "proc/self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
         if not controllers:  # version 2: `0::/a/b`
             mount, files = "sys/fs/cgroup", ("memory.max", "memory.current")
@@ -72,47 +72,47 @@ def _control_group(root):
         else:
             continue
         path = pathlib.PurePosixPath(group.lstrip("/"))
-        # In a container the path may be that of the host: then only the mount exists.
+        # In a container, the path may be the host's. Then only the mount point exists.
         for part in (path, *path.parents):
             folder = root / mount / part
-            limit, usage = (_number(folder / name) for name in files)
+            limit, usage = (_read_number(folder / name) for name in files)
             if limit is not None and usage is not None:
-                cache = _table(folder / "memory.stat").get(reclaimable, 0)
-                rests.append(max(0, limit - max(0, usage - cache)))
-    return min(rests, default=None)
+                cache = _read_table(folder / "memory.stat").get(reclaimable, 0)
+                remaining.append(max(0, limit - max(0, usage - cache)))
+    return min(remaining, default=None)
 
 
 def _address_space(root):
-    """What `RLIMIT_AS` leaves beyond the address space in use."""
+    """Returns the bytes left of `RLIMIT_AS`, or `None` without a limit."""
     try:
         import resource
     except ImportError:  # not a POSIX system
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    used = _table(root / "proc/self/status").get("VmSize")
+    used = _read_table(root / "proc/self/status").get("VmSize")
     if limit == resource.RLIM_INFINITY or used is None:
         return None
     return max(0, limit - used * 1024)
 
 
-def _text(path):
-    """The file's text, or "" if it cannot be read."""
+def _read_text(path):
+    """Returns the file's text, or "" if it cannot be read."""
     try:
         return path.read_text()
     except OSError:
         return ""
 
 
-def _number(path):
-    """The number in the file, or `None` if there is none, as in "max" (no limit)."""
-    text = _text(path).strip()
+def _read_number(path):
+    """Returns the integer in the file, or `None`, as for "max" (no limit)."""
+    text = _read_text(path).strip()
     return int(text) if text.isdigit() else None
 
 
-def _table(path):
-    """The file's lines `name: number ...` or `name number` as a dictionary."""
+def _read_table(path):
+    """Returns the file's lines "name: number" or "name number" as a dictionary."""
     table = {}
-    for line in _text(path).splitlines():
+    for line in _read_text(path).splitlines():
         name, _, rest = line.replace(":", " ", 1).partition(" ")
         number = rest.split()[:1]
         if number and number[0].isdigit():
@@ -121,12 +121,12 @@ def _table(path):
 
 
 def retain_freed_memory() -> None:
-    """Lets the process keep up to some 64 MB of freed memory for its next step.
+    """Lets the process keep up to about 64 MB of freed memory.
 
-    The GNU C library returns memory to the system once more of it is free than twice
-    the largest block freed so far. A gradient step frees megabytes in many small
-    blocks. Without one large block before it, each step would get its pages from the
-    system again, zeroed: a quarter of a step's time on PyTorch. With another C
-    library, or with `MALLOC_` variables set, this has no effect.
+    The GNU C library returns memory to the system if more is free than twice the
+    largest block freed so far. A gradient step frees megabytes in many small blocks,
+    and would have to get zeroed pages from the system again, which takes a quarter of
+    its time on PyTorch. So one large block is allocated and freed first. With other C
+    libraries, or if a `MALLOC_` variable is set, this has no effect.
     """
-    np.empty(31 * 2**20, np.uint8)  # 32 MiB is the largest that counts
+    np.empty(31 * 2**20, np.uint8)  # blocks of 32 MiB or more do not count

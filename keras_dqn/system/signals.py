@@ -1,8 +1,8 @@
-"""Signals as requests, which the training loop meets between two iterations.
+"""Signals as requests, which the training loop checks between iterations.
 
-An exception in the middle of an update could leave the learner without its weights
-(JAX donates them) and the replay partly written. So a signal handler only sets a
-flag, and the loop looks at it between iterations.
+An exception during an update could leave the learner without weights (JAX donates
+them) and the replay partly written. So a signal handler only sets a flag, which the
+training loop checks between iterations.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from collections.abc import Iterator
 from types import FrameType
 
 
-def _known(*names: str) -> tuple[signal.Signals, ...]:
-    """Returns the signals of these names that the system has."""
+def _existing(*names: str) -> tuple[signal.Signals, ...]:
+    """Returns those of the named signals that exist on this system."""
     return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
 
 
 # `SIGHUP`: the terminal was closed or the connection lost. `SIGBREAK`: the same on
 # Windows, and Ctrl-Break.
-STOP = _known("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-SAVE = _known("SIGUSR1")
-COMMAND = STOP + SAVE  # what the command handles
+STOP = _existing("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+SAVE = _existing("SIGUSR1")
+COMMAND = STOP + SAVE  # the signals that the commands handle
 
 _active: Requests | None = None
 
 
 class Requests:
-    """What signals have asked for.
+    """The requests that signals have made.
 
     Attributes:
         stop: Boolean, whether to stop after the current iteration.
@@ -42,12 +42,12 @@ class Requests:
         self._interrupts = 0
 
     def take_save(self) -> bool:
-        """Returns whether a checkpoint was asked for, and clears the request."""
+        """Returns whether a checkpoint was requested, and clears the request."""
         save, self._save = self._save, False
         return save
 
     def handle(self, signum: int, frame: FrameType | None = None) -> None:
-        """The signal handler: `SIGUSR1` asks for a checkpoint, others to stop.
+        """The signal handler: `SIGUSR1` requests a checkpoint, others a stop.
 
         Raises:
             KeyboardInterrupt: At the second `SIGINT`.
@@ -65,17 +65,16 @@ class Requests:
 def handled(signals: Iterable[int] = (signal.SIGINT,)) -> Iterator[Requests]:
     """Turns signals into requests. The second `SIGINT` raises `KeyboardInterrupt`.
 
-    Within another `handled` it changes nothing and yields the outer requests. The
-    previous handlers are restored at the end. A `SIGHUP` that is ignored, as under
-    `nohup`, stays ignored.
+    A nested call yields the outer requests and changes no handlers. Previous handlers
+    are restored at the end. An ignored `SIGHUP`, as under `nohup`, stays ignored.
 
     Args:
-        signals: Signal numbers. By default Ctrl-C alone: the other signals belong
-            to the program that uses the library.
+        signals: Signal numbers. Default: only Ctrl-C, since other signals may be used
+            by the program.
 
     Yields:
-        `Requests`. Outside the main thread, where Python allows no handlers, it
-        never holds a request, and signals have their usual effect.
+        `Requests`. Outside the main thread, Python does not allow signal handlers.
+        There the requests stay empty, and signals have their usual effect.
     """
     global _active
     if threading.current_thread() is not threading.main_thread():
@@ -88,17 +87,17 @@ def handled(signals: Iterable[int] = (signal.SIGINT,)) -> Iterator[Requests]:
     before = {}
     try:
         for signum in signals:
-            if _is_of_nohup(signum):
+            if _is_ignored_hangup(signum):
                 continue
             before[signum] = signal.signal(signum, requests.handle)
         yield requests
     finally:
         _active = None
         for signum, handler in before.items():
-            # `None` is a handler that was not installed from Python.
+            # `None`: the previous handler was not installed from Python.
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
 
 
-def _is_of_nohup(signum):
+def _is_ignored_hangup(signum):
     hangup = getattr(signal, "SIGHUP", None)
     return signum == hangup and signal.getsignal(signum) == signal.SIG_IGN

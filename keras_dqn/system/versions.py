@@ -1,4 +1,4 @@
-"""The versions of what a run depends on."""
+"""The versions of the packages that a run depends on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras_dqn
 
 
 def versions() -> dict[str, str]:
-    """Returns the version of each package that is installed, by name."""
+    """Returns the versions of the installed packages, by name."""
     found = {"keras_dqn": keras_dqn.__version__}
     for name in ("keras", "numpy", "gymnasium", "ale-py"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -1,9 +1,9 @@
 """A thread that ends the process when its environments hang.
 
-A call that blocks in C, such as to an emulator whose worker has died, never returns,
-and the main thread runs no Python signal handler meanwhile. Only another thread can
-notice. It ends the process without saving, since an update may be half done; the
-earlier checkpoints stay.
+A call that blocks in C, for example to an emulator whose worker has died, may never
+return, and meanwhile the main thread runs no Python signal handlers. Only another
+thread can notice this. It ends the process without saving, since an update may be
+incomplete. Earlier checkpoints are kept.
 """
 
 from __future__ import annotations
@@ -24,29 +24,28 @@ from keras_dqn.system import signals
 from keras_dqn.system.exit_codes import EXIT_BROKEN
 from keras_dqn.system.exit_codes import EXIT_STOPPED
 
-GRACE_SECONDS = 10.0  # for environments to return once a signal has asked to stop
+GRACE_SECONDS = 10.0  # for a call to return after a signal has requested a stop
 _CLOSE = 0  # no signal has this number
 
 
 class Watched(Protocol):
-    """What can be watched: `keras_dqn.envs.VectorEnvs`."""
+    """The interface of watched objects, such as `keras_dqn.envs.VectorEnvs`."""
 
-    call: object | None  # one that may block and is running
+    call: object | None  # identifies the blocking call in progress, if any
 
 
 class Watchdog:
     """Watches environments, as a context manager.
 
-    - After `timeout_seconds` in one `reset`, `recv` or `close` it writes the stacks
-      of all threads to `path` and exits with 70.
-    - After a signal that asks to stop, such a call has 10 s to return; then it
-      exits with 75.
-    - After two `SIGINT` the whole process has 10 s to end; then likewise.
+    It writes the stacks of all threads to `path` and ends the process
 
-    Time is counted in its own intervals of at most a second, so that a clock that
-    jumps or a suspended process is not taken for a hang. A call that keeps Python's
-    global interpreter lock while it blocks stops this thread, too, and goes
-    unnoticed.
+    - with exit code 70, if one `reset`, `recv` or `close` takes `timeout_seconds`;
+    - with exit code 75, if such a call takes 10 s after a signal requested a stop;
+    - with exit code 75, if the process has not ended 10 s after the second `SIGINT`.
+
+    Time is measured by counting waits of at most a second. So a clock that jumps, or
+    a suspended process, is not taken for a hang. A blocking call that holds Python's
+    global interpreter lock blocks this thread, too, and is not detected.
 
     Args:
         path: Path of the file for the stacks of all threads.
@@ -72,12 +71,12 @@ class Watchdog:
             self._watched.remove(envs)
 
     def __enter__(self) -> Watchdog:
-        # Sockets, since on Windows `select` cannot wait for pipes.
+        # Sockets, since `select` does not support pipes on Windows.
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._is_main = threading.current_thread() is threading.main_thread()
         if self._is_main:
-            # Python writes each signal's number there, even while a call blocks.
+            # Python writes signal numbers here, even during a blocking call.
             self._before = signal.set_wakeup_fd(
                 self._writer.fileno(), warn_on_full_buffer=False
             )
@@ -97,7 +96,7 @@ class Watchdog:
         self._writer.close()
 
     def _watch(self):
-        """Counts the seconds that a call has been stuck, until `__exit__`."""
+        """The thread: counts the seconds that a call has been stuck."""
         received = []  # signal numbers
         stuck_seconds = stop_seconds = interrupt_seconds = 0.0
         while _CLOSE not in received:
@@ -115,21 +114,23 @@ class Watchdog:
             who = repr(stuck) if stuck else "The process"
             if self._timeout is not None and stuck_seconds >= self._timeout:
                 seconds = f"{self._timeout:g} seconds (`env_timeout_seconds`)"
-                self._leave(EXIT_BROKEN, f"{who} has not answered for {seconds}")
+                self._exit_process(EXIT_BROKEN, f"{who} has not answered for {seconds}")
             if max(stop_seconds, interrupt_seconds) >= GRACE_SECONDS:
                 seconds = f"{GRACE_SECONDS:g} seconds since it was asked to stop"
-                self._leave(EXIT_STOPPED, f"{who} has not answered for {seconds}")
+                self._exit_process(
+                    EXIT_STOPPED, f"{who} has not answered for {seconds}"
+                )
 
     def _stuck(self) -> Watched | None:
-        """Returns environments that are in the same call as an interval ago."""
+        """Returns environments that are still in the call of the last check, if any."""
         before, self._calls = self._calls, {e: e.call for e in self._watched.copy()}
         for envs, call in self._calls.items():
             if call is not None and call is before.get(envs):
                 return envs
         return None
 
-    def _leave(self, code, reason):
-        """Writes the stacks and the reason, and ends the process."""
+    def _exit_process(self, code, reason):
+        """Writes stacks and reason, and ends the process."""
         where = "could not be written"
         with contextlib.suppress(OSError), open(self._path, "w") as file:
             faulthandler.dump_traceback(file, all_threads=True)
@@ -138,7 +139,7 @@ class Watchdog:
         with contextlib.suppress(OSError):
             message = (
                 f"{reason}. The stacks of all threads {where}. "
-                "Nothing was saved; the earlier checkpoints stay.\n"
+                "Nothing was saved. Earlier checkpoints are kept.\n"
             )
             os.write(2, message.encode())
         os._exit(code)
