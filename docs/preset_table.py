@@ -1,8 +1,8 @@
-"""Writes the table of presets in the README anew, from `keras_dqn.config`.
+"""Rewrites the table of presets in the README from `keras_dqn.config`.
 
     python docs/preset_table.py
 
-The README says which settings have a row; their values and meanings come from the code.
+The table keeps its rows (the settings); values and meanings are read from the code.
 """
 
 import pathlib
@@ -15,8 +15,8 @@ README = pathlib.Path(__file__).resolve().parents[1] / "README.md"
 TABLE = re.compile(r"(?<=<!-- table: presets -->\n)(\|.*\n)+")
 
 
-def written(text):
-    """Returns the README with the table made anew."""
+def updated(text):
+    """Returns the text of the README with a new table."""
     rows = TABLE.search(text)[0].splitlines()[2:]
     return TABLE.sub(table([re.match(r"\| `(\w+)`", row)[1] for row in rows]), text)
 
@@ -51,4 +51,4 @@ def _text(value):
 
 
 if __name__ == "__main__":
-    README.write_text(written(README.read_text()))
+    README.write_text(updated(README.read_text()))

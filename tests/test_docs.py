@@ -99,11 +99,11 @@ def test_every_link_of_the_documents_leads_somewhere():
 def test_the_table_of_presets_in_the_readme_is_made_from_the_code(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     preset_table = importlib.import_module("preset_table")
-    assert preset_table.written(README) == README
+    assert preset_table.updated(README) == README
     assert len(table_after("table: presets")) > 10
     changed = README.replace("| `gamma` | 0.99 |", "| `gamma` | 0.98 |")
     assert changed != README
-    assert preset_table.written(changed) == README
+    assert preset_table.updated(changed) == README
 
 
 def test_the_exit_codes_in_the_readme_are_all_there_are():
