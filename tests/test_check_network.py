@@ -30,7 +30,7 @@ class Subclassed(keras.Model):
     "network",
     [Subclassed(), keras.Sequential([layers.Dense(2)]), layers.Dense(2), None],
 )
-def test_what_is_no_functional_or_built_model_is_refused(network):
+def test_anything_but_a_functional_or_built_model_is_refused(network):
     with pytest.raises(TypeError, match="`network` must be a functional or a built"):
         DQN(network)
 

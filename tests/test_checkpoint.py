@@ -64,7 +64,7 @@ def test_without_any_checkpoint_there_is_nothing_to_load(tmp_path):
     assert checkpoint.load(tmp_path / "missing") is None
 
 
-def test_only_those_that_are_asked_for_are_loaded(tmp_path):
+def test_only_checkpoints_of_the_requested_kind_are_loaded(tmp_path):
     for env_steps in (1, 2):
         checkpoint.save(tmp_path, env_steps, vault.PARTS, {"at": env_steps})
     loaded = checkpoint.load(tmp_path, lambda meta: meta["at"] == 1)
@@ -124,7 +124,7 @@ def test_any_missing_file_makes_load_fall_back_and_name_it(tmp_path):
         away.rename(file)
 
 
-def test_a_file_that_does_not_belong_there_is_ignored_and_said(tmp_path):
+def test_an_unknown_file_is_ignored_and_reported(tmp_path):
     path = checkpoint.save(tmp_path, 1, vault.PARTS, META)
     (path / "stranger.bin").write_bytes(b"?")
     loaded = checkpoint.load(tmp_path)
@@ -133,7 +133,7 @@ def test_a_file_that_does_not_belong_there_is_ignored_and_said(tmp_path):
     assert note.startswith(f"Ignored {path.name}/stranger.bin")
 
 
-def test_if_none_is_whole_the_error_lists_each_with_its_reason(tmp_path):
+def test_if_none_is_valid_the_error_lists_each_with_its_reason(tmp_path):
     for env_steps in (1, 2):
         path = checkpoint.save(tmp_path, env_steps, vault.PARTS, META)
         (path / "learner.bin").write_bytes(b"")

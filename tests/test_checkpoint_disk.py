@@ -43,7 +43,7 @@ def newest(directory):
     return number
 
 
-def test_a_disk_that_cannot_flush_directories_is_no_obstacle(tmp_path, monkeypatch):
+def test_a_disk_that_cannot_flush_directories_is_supported(tmp_path, monkeypatch):
     """`fsync` of a directory is EINVAL on some file systems. A file's is no excuse."""
     fsync = os.fsync
 
@@ -156,7 +156,7 @@ def failing(monkeypatch, error):
     monkeypatch.setattr(checkpoint.Store, "publish", fail)
 
 
-def test_a_failed_save_is_said_tried_again_and_after_three_the_run_ends(
+def test_a_failed_save_is_reported_and_repeated_and_three_end_the_run(
     tmp_path, monkeypatch
 ):
     run = Run(tmp_path / "c")
@@ -184,7 +184,7 @@ def test_a_failed_save_is_said_tried_again_and_after_three_the_run_ends(
     assert newest(tmp_path / "c") == 5
 
 
-def test_an_error_of_the_writing_thread_surfaces_at_the_next_look(
+def test_an_error_of_the_writing_thread_is_raised_at_the_next_check(
     tmp_path, monkeypatch
 ):
     """Not only those of a disk: whatever went wrong must not be swallowed."""
@@ -221,7 +221,7 @@ def test_the_end_waits_for_a_save_and_an_interrupt_does_not(tmp_path, monkeypatc
     assert not list((tmp_path / "c").glob(".*"))
 
 
-def test_size_time_and_a_disk_that_is_too_small_are_said_first(tmp_path, monkeypatch):
+def test_size_time_and_too_small_a_disk_are_reported_first(tmp_path, monkeypatch):
     run = Run(tmp_path / "c")
     usage = shutil.disk_usage(tmp_path)._replace(free=5 * 10**9)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
@@ -241,7 +241,7 @@ def test_size_time_and_a_disk_that_is_too_small_are_said_first(tmp_path, monkeyp
 
 @hypothesis.settings(max_examples=25, deadline=None)
 @hypothesis.given(data=st.data())
-def test_whatever_happens_two_good_ones_stay_once_there_were_two(data):
+def test_two_valid_checkpoints_are_kept_whatever_fails(data):
     """Against a model: the numbers of the checkpoints that must be there."""
     with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as m:
         m.setattr(os, "fsync", lambda descriptor: None)

@@ -163,7 +163,7 @@ def test_a_forged_manifest_is_refused_before_memory_is_taken(path, name):
     check_refused(path)
 
 
-def test_a_sparse_file_as_large_as_the_manifest_says_is_beyond_what_is_asked(path):
+def test_a_sparse_file_beyond_the_limits_is_refused(path):
     def change(body):
         facts = body["parts"]["learner"]
         facts["bytes"] += 2**40
@@ -195,7 +195,7 @@ def directory(file, _):
 
 @pytest.mark.parametrize("make", [link, pipe, device, directory])
 @pytest.mark.parametrize("name", ["manifest.json", "meta.json", "replay.bin", None])
-def test_what_is_no_ordinary_file_is_refused(path, make, name):
+def test_anything_but_a_regular_file_is_refused(path, make, name):
     """`None`: a segment."""
     newest = vault.segments(vault.body(path))[0]["file"]
     file = path / name if name else path.parent / "segments" / newest
@@ -245,7 +245,7 @@ def test_json_that_is_not_strict_is_refused_with_its_reason(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["twice", "NaN", "deep", "not text"])
-def test_such_a_manifest_is_passed_over(path, name):
+def test_a_checkpoint_with_such_a_manifest_is_skipped(path, name):
     text = BAD_JSON[name][0]
     (path / "manifest.json").write_bytes(
         text.encode() if isinstance(text, str) else text
@@ -254,7 +254,7 @@ def test_such_a_manifest_is_passed_over(path, name):
 
 
 @pytest.mark.parametrize("value", ["null", "[]", "7", '"text"', "{}", '{"body": 1}'])
-def test_json_of_another_shape_is_no_manifest(path, value):
+def test_json_of_another_structure_is_not_a_manifest(path, value):
     (path / "manifest.json").write_text(value)
     check_refused(path, "must have `")
 
@@ -274,7 +274,7 @@ values = st.recursive(
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 @hypothesis.given(data=st.data())
-def test_whatever_is_put_anywhere_into_the_manifest_is_a_clean_refusal(data):
+def test_any_value_anywhere_in_the_manifest_is_refused_with_value_error(data):
     body = json.loads(json.dumps(SAMPLE))
     places = list(every_place(body))
     container, key = data.draw(st.sampled_from(places))
@@ -333,14 +333,14 @@ def test_the_sample_manifest_is_good():
     manifest.check_limits(manifest.checked_body(manifest.seal(SAMPLE)), LIMITS)
 
 
-def test_what_is_no_boolean_is_refused(path):
+def test_bytes_that_are_not_booleans_are_refused(path):
     file = path / "replay.bin"
     file.write_bytes(file.read_bytes()[:-1] + b"\x02")
     forge(path, lambda body: body["parts"]["replay"].update(sha256=_sha256(file)))
     check_refused(path, "`full` of replay has values other than 0 and 1")
 
 
-def test_a_newer_format_ends_the_search_and_nothing_older_is_taken(path):
+def test_a_newer_format_is_refused_and_nothing_older_is_loaded(path):
     file = path / "manifest.json"
     body = {"whatever": "comes"}
     later = manifest.seal(body, number=3)
@@ -351,7 +351,7 @@ def test_a_newer_format_ends_the_search_and_nothing_older_is_taken(path):
     check_refused(path, "manifest.json was changed")
 
 
-def test_files_are_new_and_of_the_mode_that_the_umask_leaves(path, tmp_path):
+def test_files_are_new_and_have_the_permissions_of_the_umask(path, tmp_path):
     with pytest.raises(FileExistsError):
         files.write_new(path / "meta.json", [b"x"])
     before = os.umask(0o027)

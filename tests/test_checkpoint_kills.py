@@ -133,7 +133,7 @@ def test_death_at_any_call_of_a_save_loses_nothing(tmp_path, quick_disk, is_half
     assert calls > 30
 
 
-def test_a_writer_in_place_does_not_pass_the_same_test(tmp_path, quick_disk):
+def test_a_program_that_overwrites_in_place_fails_the_same_test(tmp_path, quick_disk):
     with pytest.raises((checkpoint.CheckpointError, AssertionError)):
         check_every_death(tmp_path, save_in_place, is_halfway=False)
 
@@ -160,7 +160,7 @@ def test_the_checkpoint_benchmark_runs(tmp_path):
     assert figures["first save"]["disk_bytes"] >= figures["first save"]["bytes"]
 
 
-def test_what_dead_savers_left_is_removed_and_named(tmp_path):
+def test_files_of_killed_saves_are_removed_and_reported(tmp_path):
     save(tmp_path, 1)
     for number in range(3):
         (tmp_path / f".unfinished-checkpoint-{number:012d}").mkdir()
@@ -181,7 +181,7 @@ def check_loads(directory):
     return checkpoint.load(directory).meta["number"]
 
 
-def test_files_are_flushed_before_they_get_their_name_and_directories_after(
+def test_files_are_flushed_before_the_rename_and_directories_after(
     tmp_path, monkeypatch
 ):
     save(tmp_path, 1)

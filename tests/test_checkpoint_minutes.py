@@ -110,7 +110,7 @@ def test_without_a_limit_only_the_iterations_count(monkeypatch):
     assert run.disk.begun == [31 * 60 * MINUTE]
 
 
-def test_while_one_is_written_none_is_begun(run):
+def test_no_save_begins_while_another_is_written(run):
     run.disk.seconds = 25 * MINUTE
     for _ in range(36 * 60):
         run.iterate(1.0)

@@ -51,7 +51,7 @@ def test_only_segments_with_new_columns_are_written_and_others_are_shared(tmp_pa
 
 @hypothesis.settings(max_examples=60, deadline=None)
 @hypothesis.given(data=st.data())
-def test_whatever_was_written_between_saves_what_is_loaded_is_what_was_there(data):
+def test_a_loaded_ring_equals_the_saved_one_whatever_was_written_between_saves(data):
     """Against a ring that is written column by column, as a replay's is."""
     columns = data.draw(st.integers(1, 9))
     array = np.zeros((2, columns, 5), np.uint32)
@@ -108,7 +108,7 @@ def flip_a_bit(path):
     path.write_bytes(data)
 
 
-def test_a_shared_segment_that_was_damaged_is_noticed_and_written_anew(tmp_path):
+def test_a_damaged_shared_segment_is_detected_and_written_again(tmp_path):
     store = checkpoint.Store(tmp_path)
     store.save(20, vault.with_ring(20, 8), {})
     flip_a_bit(tmp_path / "segments" / "000003.bin")  # columns 0 and 1: of 16, 17
@@ -128,7 +128,7 @@ def test_a_shared_segment_that_was_damaged_is_noticed_and_written_anew(tmp_path)
     np.testing.assert_array_equal(frames, vault.ring(22, 8).array)
 
 
-def test_checkpoints_with_a_damaged_segment_do_not_count_as_good(tmp_path):
+def test_checkpoints_with_a_damaged_segment_do_not_count_as_valid(tmp_path):
     store = checkpoint.Store(tmp_path)
     store.save(20, vault.with_ring(20, 8), {})
     newest = store.save(40, vault.with_ring(40, 8), {})  # shares nothing
@@ -141,7 +141,7 @@ def test_checkpoints_with_a_damaged_segment_do_not_count_as_good(tmp_path):
     assert checkpoint.load(tmp_path).path.name.endswith("42")
 
 
-def test_every_segment_has_its_turn_a_few_at_each_save(tmp_path, monkeypatch):
+def test_every_segment_is_verified_a_few_at_each_save(tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(vault.scrub, "NBYTES_PER_SAVE", 61)  # two segments
     monkeypatch.setattr(
@@ -169,7 +169,7 @@ def steps(monkeypatch):
     return steps
 
 
-def test_training_waits_only_for_what_it_is_about_to_overwrite(tmp_path, steps):
+def test_training_waits_only_for_columns_that_it_overwrites(tmp_path, steps):
     ring = vault.ring(20, 8)  # newest in column 4
     expected = ring.array.copy()
     saving = checkpoint.Store(tmp_path).begin(1, {"replay": {"frames": ring}}, {})
@@ -199,7 +199,7 @@ def test_training_waits_only_for_what_it_is_about_to_overwrite(tmp_path, steps):
     assert np.all(ring.array == 99)
 
 
-def test_a_save_beside_training_is_of_one_step_in_all_its_parts(tmp_path, monkeypatch):
+def test_a_save_during_training_has_all_parts_of_one_step(tmp_path, monkeypatch):
     """A real replay goes on while it is saved, round and round its ring."""
     monkeypatch.setattr(vault.ring_module, "SEGMENT_BYTES", 24)
     write = files.write_new
@@ -242,7 +242,7 @@ def test_a_save_beside_training_is_of_one_step_in_all_its_parts(tmp_path, monkey
             np.testing.assert_array_equal(value, expected[name], name)
 
 
-def test_a_replay_says_what_its_state_may_be(tmp_path):
+def test_a_state_of_a_replay_is_within_its_state_spec(tmp_path):
     replay = PrioritizedReplay(48, n_steps=2)
     replay.build(**World(num_envs=2, frame_stack=4).spec)
     world = World(num_envs=2, frame_stack=4)

@@ -29,7 +29,7 @@ def new_store(directory):
     return checkpoint.Store(directory, keep=is_exact)
 
 
-def test_the_last_exact_one_stays_whatever_was_saved_since(tmp_path):
+def test_the_newest_exact_checkpoint_is_kept(tmp_path):
     store = new_store(tmp_path)
     save(store, 100)
     for step in (110, 120, 130):
@@ -40,7 +40,7 @@ def test_the_last_exact_one_stays_whatever_was_saved_since(tmp_path):
     assert names(tmp_path) == [f"checkpoint-{step:012d}" for step in (130, 200)]
 
 
-def test_going_back_leaves_the_other_branch_behind(tmp_path):
+def test_skipped_newer_checkpoints_are_deleted_after_the_next_save(tmp_path):
     store = new_store(tmp_path)
     save(store, 100)
     for step in (150, 160):
@@ -52,9 +52,7 @@ def test_going_back_leaves_the_other_branch_behind(tmp_path):
     assert new_store(tmp_path).load().meta["step"] == 110
 
 
-def test_one_that_is_found_damaged_as_soon_as_it_is_saved_replaces_none(
-    tmp_path, monkeypatch
-):
+def test_a_checkpoint_found_damaged_after_its_save_replaces_none(tmp_path, monkeypatch):
     store = new_store(tmp_path)
     save(store, 100)
     for step in (110, 120):
@@ -91,7 +89,7 @@ def test_the_one_just_saved_is_never_the_one_removed(tmp_path):
     assert not any("was changed" in note for note in newest.notes)
 
 
-def test_a_segment_that_is_gone_is_written_again(tmp_path):
+def test_a_missing_segment_is_written_again(tmp_path):
     store = new_store(tmp_path)
     save(store, 10, value=7)
     for segment in (tmp_path / "segments").iterdir():
@@ -104,13 +102,13 @@ def test_a_segment_that_is_gone_is_written_again(tmp_path):
     assert np.all(frames == 7)
 
 
-def test_a_number_of_a_segment_is_used_once(tmp_path):
+def test_a_segment_number_is_used_only_once(tmp_path):
     store = new_store(tmp_path)
     first = store.new_segment()
     assert store.new_segment() != first
 
 
-def test_a_directory_that_cannot_be_read_is_not_an_empty_one(tmp_path, monkeypatch):
+def test_an_unreadable_directory_is_not_treated_as_empty(tmp_path, monkeypatch):
     save(new_store(tmp_path), 10)
 
     def refuse(path):

@@ -99,7 +99,7 @@ def test_a_game_without_lives_reports_minus_one():
         assert episode.truncated
 
 
-def test_a_time_limit_truncates_and_shows_the_true_successor():
+def test_a_time_limit_truncates_and_returns_the_true_final_observation():
     options = dict(num_envs=2, repeat_action_probability=0.25)
     with make_envs("Breakout", **options) as envs:
         unlimited = play(envs, 10)

@@ -133,7 +133,7 @@ def test_a_bad_seed_of_reset_is_refused(envs, seed):
         envs.reset(seed)
 
 
-def test_more_of_the_same_can_be_made_from_the_recipe(envs):
+def test_environments_of_the_same_kind_are_made_from_the_recipe(envs):
     env, keywords = envs.recipe
     with make_envs(env, 3, **keywords) as more:
         assert more.options == {**envs.options, "num_envs": 3} | {

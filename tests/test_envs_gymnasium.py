@@ -78,7 +78,7 @@ def test_it_says_what_it_is():
 
 
 @pytest.mark.parametrize("truncates", [False, True])
-def test_an_end_shows_the_true_successor_and_the_next_beginning(truncates):
+def test_at_an_end_both_the_final_and_the_first_observation_are_returned(truncates):
     make = functools.partial(CountingEnv, length=2, truncates=truncates)
     with make_envs(make, num_envs=2) as envs:
         np.testing.assert_array_equal(envs.reset(0), [[0, 0], [0, 0]])
@@ -98,7 +98,7 @@ def test_an_end_shows_the_true_successor_and_the_next_beginning(truncates):
             assert episode.truncated == truncates
 
 
-def test_who_is_terminated_and_truncated_is_terminated():
+def test_a_step_both_terminated_and_truncated_is_terminated():
     """As in ALE: nothing follows, so there is nothing to bootstrap from."""
     make = functools.partial(ScriptedEnv, at=3, terminated=True, truncated=True)
     with make_envs(make) as envs:

@@ -48,7 +48,7 @@ def test_env_kwargs_must_be_a_dict():
         make_envs("CartPole-v1", env_kwargs=[])
 
 
-def test_a_constructor_that_changes_its_mind_is_refused():
+def test_a_constructor_with_changing_spaces_is_refused():
     makers = iter([functools.partial(EchoEnv, symbols=n) for n in (3, 4)])
     with pytest.raises(ValueError, match="same spaces each time"):
         make_envs(lambda: next(makers)(), num_envs=2)

@@ -63,9 +63,7 @@ def test_each_game_is_found_by_its_rom_and_by_its_title(rom):
         ("BreakoutNoFrameskip-v5", "does not exist", "'ALE/Breakout-v5'"),
     ],
 )
-def test_an_id_that_cannot_be_honored_is_refused_with_one_that_can(
-    name, reason, instead
-):
+def test_an_unsupported_id_is_refused_with_a_supported_one(name, reason, instead):
     with pytest.raises(ValueError, match=f"{reason}.*Use {instead}.*env='{name}'"):
         make_envs(name)
 

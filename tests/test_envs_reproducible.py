@@ -105,7 +105,7 @@ def test_after_a_lost_life_the_screen_stands_still_until_fire_is_pressed(
         assert any(plays)
 
 
-def test_no_game_is_played_twice_by_neighboring_runs():
+def test_neighboring_seeds_share_no_games():
     """Ten runs, their first eight starts, sixteen games each."""
     seeds = []
     for run in range(10):

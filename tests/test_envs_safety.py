@@ -50,7 +50,7 @@ def test_a_bad_action_never_reaches_the_emulator(actions, monkeypatch):
         assert len(sent) == 1
 
 
-def test_a_reset_with_actions_under_way_starts_clean():
+def test_a_reset_between_send_and_recv_starts_clean():
     with make_envs("Breakout", num_envs=2) as envs:
         fresh = play(envs, 5)
         envs.send([RIGHT, FIRE])
@@ -58,7 +58,7 @@ def test_a_reset_with_actions_under_way_starts_clean():
 
 
 @pytest.mark.parametrize("received", [True, False])
-def test_an_interrupted_recv_is_healed_by_a_reset(received, monkeypatch):
+def test_a_reset_works_after_an_interrupted_recv(received, monkeypatch):
     """Ctrl-C may come before the emulator's answer is taken, or after."""
     interrupts = []
 

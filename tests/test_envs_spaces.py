@@ -215,7 +215,9 @@ def test_an_observation_is_cast_where_nothing_is_lost(space, value, stored):
         (spaces.Box(0.0, 1.0, (2,), np.float32), {"a": 1}, "{'a': 1}"),
     ],
 )
-def test_an_observation_other_than_declared_is_refused(space, value, received):
+def test_an_observation_that_does_not_match_its_space_is_refused(
+    space, value, received
+):
     class Custom(with_spaces(observation=space)):
         def _observe(self):
             return value

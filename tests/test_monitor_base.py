@@ -127,6 +127,6 @@ def test_an_unknown_name_in_the_package_is_an_attribute_error():
         (1e30, 0.0, 0.99, False),  # no reward has been seen yet
     ],
 )
-def test_values_far_beyond_the_rewards_are_said(largest, reward, gamma, is_said):
+def test_q_values_far_beyond_the_rewards_are_reported(largest, reward, gamma, is_said):
     record = make_progress(q_abs_max=largest, reward_abs_max=reward)
     assert (divergence_warning(record, gamma) is not None) == is_said

@@ -135,7 +135,7 @@ def test_while_the_replay_fills_the_panel_says_so():
     assert "mean score -" in panel
 
 
-def test_a_training_that_starts_before_the_replay_is_full_is_announced_right():
+def test_the_panel_shows_when_training_starts_before_the_replay_is_full():
     info = make_info(settings={"learning_starts_env_steps": 10_000})
     panel = shown(make_filling(220), info=info)
     assert "43 % - training starts at 61 %" in panel  # 10,000 of 16,384

@@ -139,7 +139,7 @@ def test_a_resumed_log_equals_one_that_was_never_interrupted(tmp_path):
     assert steps(resumed, "start") == [0, 672]
 
 
-def test_resuming_twice_leaves_no_trace_of_the_withdrawn_steps(tmp_path):
+def test_resuming_twice_leaves_no_step_twice(tmp_path):
     path = tmp_path / "metrics.jsonl"
     write(path, range(41))
     write(path, range(30, 61), resume=30 * 32)

@@ -33,13 +33,13 @@ def lines_of(records, **options):
     return stream.getvalue().splitlines()
 
 
-def test_the_line_begins_with_the_four_columns_of_the_reference():
+def test_the_first_four_columns_are_those_of_the_reference():
     # The reference: "{:4} {:3} {:.2f} {:.3f}" of step, fps, reward and length.
     (line,) = lines_of([make_progress(0, seconds=0.5)])
     assert line.startswith("   0  64 12.35 31.250 ")
 
 
-def test_a_line_comes_every_ten_iterations_under_the_steps_taken_before():
+def test_a_line_is_printed_every_ten_iterations_with_the_steps_before_it():
     lines = lines_of(make_progress(i) for i in range(25))
     assert [line.split()[0] for line in lines] == ["0", "320", "640"]
 

@@ -83,7 +83,7 @@ def test_the_scalars_of_the_reference_are_all_there_with_the_records_values(tmp_
     }
 
 
-def test_before_training_there_is_nothing_of_learning(tmp_path):
+def test_before_training_no_learning_statistics_are_written(tmp_path):
     record = make_filling(0, score_mean=1.0, length_mean=2.0)
     write(tmp_path, [record])
     assert set(values_of(tmp_path)) == REFERENCE_TAGS - {"q", "q_std", "td_error"}
@@ -179,7 +179,7 @@ def test_an_older_log_in_the_directory_is_kept(tmp_path):
     assert [step for step, _ in values_of(tmp_path)["q"]] == [0, 0, 0]
 
 
-def test_resuming_asks_tensorboard_to_hide_the_withdrawn_steps(tmp_path):
+def test_resuming_makes_tensorboard_hide_the_repeated_steps(tmp_path):
     """R14. TensorBoard drops earlier events from the step of a START on."""
     drawn = make_progress(30, histogram_q=np.ones(2), histogram_targets=np.ones(2))
     write(tmp_path, [make_progress(0), drawn])

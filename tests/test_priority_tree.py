@@ -29,7 +29,7 @@ LEAVES = st.one_of(st.just(0.0), st.floats(1e-6, 1e6))
 
 @hypothesis.settings(max_examples=150, deadline=None)
 @hypothesis.given(data=st.data(), capacity=st.integers(1, 200))
-def test_it_answers_bit_for_bit_what_two_trees_would(data, capacity):
+def test_it_equals_a_sum_tree_and_a_min_tree_bit_for_bit(data, capacity):
     tree, sums, minima = (
         make(capacity) for make in (NarrowPriorityTree, NarrowSumTree, MinTree)
     )
@@ -74,7 +74,7 @@ def test_large_trees_of_full_width_agree_as_well():
     tree.check_valid()
 
 
-def test_a_full_draw_stays_on_the_line():
+def test_draws_with_the_largest_fraction_find_a_leaf():
     """The largest fraction times the total can round up to the total."""
     tree = NarrowPriorityTree(100)
     tree.set(slice(0, 50), 0.1)
@@ -83,7 +83,7 @@ def test_a_full_draw_stays_on_the_line():
 
 
 @pytest.mark.parametrize("value", [0.001, 5.0])
-def test_a_minimum_that_is_none_is_found_invalid(value):
+def test_a_wrong_minimum_is_found_invalid(value):
     tree = NarrowPriorityTree(100)
     tree.set(slice(0, 100), 1.0)
     tree.check_valid()
@@ -92,7 +92,7 @@ def test_a_minimum_that_is_none_is_found_invalid(value):
         tree.check_valid()
 
 
-def test_it_takes_the_bytes_that_it_says():
+def test_nbytes_is_between_8_and_9_per_leaf():
     capacity = 2**20
     tree = PriorityTree(capacity)
     assert 8 * capacity < tree.nbytes < 9 * capacity

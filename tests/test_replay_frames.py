@@ -46,7 +46,7 @@ def test_a_full_ring_still_has_the_stack_of_its_oldest_transition():
     assert clocks(replay, 9, "next_observations") == [(0, t) for t in (7, 8, 9, 10)]
 
 
-def test_a_stack_goes_on_across_a_lost_life():
+def test_a_stack_continues_after_a_lost_life():
     replay, world = started()
     for _ in range(3):
         replay.add([0], world.step())
@@ -95,7 +95,7 @@ def test_the_bytes_of_final_frames_are_counted_while_they_are_kept():
     assert loaded.nbytes == replay.nbytes > without
 
 
-def test_a_second_start_in_a_row_keeps_the_successors_of_the_first_cut():
+def test_a_second_start_keeps_the_next_observations_of_the_first():
     replay, world = started()
     replay.add([0], world.step())
     replay.start(world.reset())
@@ -105,7 +105,7 @@ def test_a_second_start_in_a_row_keeps_the_successors_of_the_first_cut():
     assert clocks(replay, 1, "observations") == [None, None, None, (2, 0)]
 
 
-def test_a_start_right_after_an_end_keeps_the_end():
+def test_a_start_right_after_the_end_of_an_episode_keeps_its_final_frame():
     replay, world = started(gamma=0.5)
     replay.add([0], world.end(0))
     replay.start(world.reset())

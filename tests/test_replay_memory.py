@@ -36,11 +36,11 @@ def system(root, files):
     return root
 
 
-def test_the_machine_says_what_it_has_left(tmp_path):
+def test_available_memory_is_read_from_the_system(tmp_path):
     assert available_bytes(system(tmp_path, {})) == 10 * GIB
 
 
-def test_nothing_is_known_without_the_system_files(tmp_path):
+def test_available_memory_is_unknown_without_the_system_files(tmp_path):
     assert available_bytes(tmp_path) is None
 
 
@@ -108,12 +108,12 @@ def test_a_limit_on_the_address_space_counts(tmp_path, monkeypatch):
     assert available_bytes(root) == 10 * GIB
 
 
-def test_what_this_machine_says_is_plausible():
+def test_available_memory_of_this_machine_is_plausible():
     available = available_bytes()
     assert available is None or 0 <= available < 2**60
 
 
-def test_what_does_not_fit_is_refused_in_gib():
+def test_too_large_an_allocation_is_refused_with_sizes_in_gib():
     check_fits(3 * GIB, "It", available=3 * GIB)
     message = r"It needs 3\.00 GiB of memory, but only 2\.50 GiB are available"
     with pytest.raises(MemoryError, match=message):

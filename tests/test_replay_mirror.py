@@ -69,7 +69,7 @@ def assert_names_what_the_host_has(replay, copy, batches=None):
 @pytest.mark.parametrize("replay_class", [PrioritizedReplay, UniformReplay])
 @pytest.mark.parametrize("frame_stack", [0, 1, 2, 4])
 @pytest.mark.parametrize("n_steps", [1, 3])
-def test_named_frames_are_bit_for_bit_those_of_the_host(
+def test_frames_by_row_number_equal_those_of_the_host_bit_for_bit(
     replay_class, frame_stack, n_steps
 ):
     world = World(3, frame_stack)
@@ -127,7 +127,7 @@ def test_the_table_of_final_frames_grows_and_its_rows_are_used_again():
     assert sizes == {64, 128, 256}  # 200 transitions, and never all of it in use
 
 
-def test_without_a_copy_frames_cannot_be_named():
+def test_row_numbers_are_refused_without_an_attached_copy():
     world = World(1, 2)
     replay = built(world, 8)
     replay.attach_frames(HostFrames)
@@ -140,7 +140,7 @@ def test_without_a_copy_frames_cannot_be_named():
         replay.sample(2, np.random.default_rng(0), frames="rows")
 
 
-def test_more_frames_than_can_be_numbered_are_refused():
+def test_more_frames_than_int32_row_numbers_are_refused():
     ring = types.SimpleNamespace(num_envs=8, columns=2**27)
     with pytest.raises(ValueError, match="numbered in 32 bits. Received: 1073741824"):
         rows_of(ring)

@@ -60,7 +60,7 @@ def test_without_beta_all_weights_are_1():
     assert set(weight_by_id(replay, beta=0.0).values()) == {1.0}
 
 
-def test_weights_are_scaled_by_the_rarest_transition_stored_not_by_the_rarest_drawn():
+def test_weights_are_scaled_by_the_smallest_stored_priority_not_the_smallest_sampled():
     replay, _ = filled(capacity=1000, steps=1000, alpha=1.0, priority_epsilon=1.0)
     replay.update_priorities(np.arange(1000), np.full(1000, 1e6 - 1.0))
     replay.update_priorities([500], [0.0])  # all but impossible to draw
@@ -77,7 +77,7 @@ def test_an_overwritten_transition_no_longer_scales_the_weights():
     assert weight_by_id(replay, beta=1.0) == {1: 1.0, 2: 0.5, 3: 0.5}
 
 
-def test_of_a_transition_drawn_twice_the_last_td_error_counts():
+def test_the_last_td_error_counts_if_a_transition_is_sampled_twice():
     replay, _ = filled(capacity=4, steps=2, alpha=1.0, priority_epsilon=1.0)
     ids = np.array([[0, 1], [1, 1]])
     replay.update_priorities(ids, np.array([[0.0, 8.0], [1.0, -3.0]]))
@@ -85,7 +85,7 @@ def test_of_a_transition_drawn_twice_the_last_td_error_counts():
     assert weight_by_id(replay, beta=1.0) == {0: 1.0, 1: 0.25}
 
 
-def test_a_td_error_of_0_leaves_a_transition_possible():
+def test_a_transition_with_a_td_error_of_0_can_still_be_sampled():
     replay, _ = filled(capacity=4, steps=4, alpha=0.6, priority_epsilon=1e-6)
     replay.update_priorities([0, 1, 2, 3], np.zeros(4))
     weights = weight_by_id(replay, beta=1.0)
@@ -107,7 +107,7 @@ def test_draws_are_proportional_to_the_priorities(batches):
     assert chi_square(counts, leaves / leaves.sum()) < 113.0
 
 
-def test_draws_are_independent_and_not_one_from_each_part_of_the_line():
+def test_draws_are_independent_and_not_stratified():
     replay, _ = filled(capacity=16, steps=16)
     sample = replay.sample(16, np.random.default_rng(5), batches=2000)
     distinct = [len(set(ids)) for ids in sample.ids.tolist()]
@@ -158,7 +158,7 @@ def test_the_same_generator_state_draws_the_same_sample():
     assert not np.array_equal(first.ids, other.ids)
 
 
-def test_the_td_error_of_a_transition_overwritten_meanwhile_is_left_out():
+def test_the_td_error_of_an_overwritten_transition_is_ignored():
     replay, world = filled(capacity=4, steps=4, alpha=1.0, priority_epsilon=1.0)
     replay.update_priorities([0, 1, 2, 3], [1.0, 1.0, 1.0, 1.0])
     add(replay, world)  # 4 in place of 0, p = 2

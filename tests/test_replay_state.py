@@ -158,7 +158,7 @@ def test_a_missing_or_pickled_entry_is_refused_by_name(name):
 
 
 @pytest.mark.parametrize("leaf", [-1.0, np.nan, np.inf, 1e9])
-def test_leaves_that_cannot_be_are_refused(leaf):
+def test_leaves_out_of_range_are_refused(leaf):
     state = lived()[0].state_dict()
     state["leaves"][0] = leaf
     with pytest.raises(ValueError, match="must be from 0 to `max_priority"):

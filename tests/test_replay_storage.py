@@ -133,7 +133,7 @@ def test_three_step_returns_stop_at_the_end_of_an_episode():
     }
 
 
-def test_three_step_returns_bootstrap_from_where_a_time_limit_cut_them():
+def test_three_step_returns_bootstrap_after_a_time_limit():
     replay, world = started(gamma=0.5, n_steps=3)
     replay.add([0], world.step(rewards=[1]))
     cut = world.step(rewards=[2], truncated=[0], restarted=[0])
@@ -187,7 +187,7 @@ def test_gamma_0_leaves_the_first_reward_only():
     assert rewards_and_discounts(replay) == {0: (5.0, 0.0)}
 
 
-def test_a_start_in_mid_run_cuts_what_was_running_and_keeps_its_value():
+def test_a_start_truncates_running_episodes_and_keeps_their_discounts():
     replay, world = started(gamma=0.5, n_steps=2, num_envs=2)
     naive = NaiveReplay(16, 2, gamma=0.5, n_steps=2)
     naive.start(world.observations())
@@ -300,7 +300,7 @@ BAD_STEPS = {
 
 
 @pytest.mark.parametrize("name", BAD_STEPS)
-def test_a_step_that_cannot_be_is_refused_and_nothing_is_stored(name):
+def test_an_invalid_step_is_refused_and_nothing_is_stored(name):
     changes, message = BAD_STEPS[name]
     replay, world = started(num_envs=2)
     replay.add([0, 0], world.step())
@@ -323,7 +323,7 @@ def test_a_step_that_cannot_be_is_refused_and_nothing_is_stored(name):
         ([0], r"`actions` must be integers.*shape=\(1,\)"),
     ],
 )
-def test_actions_that_cannot_be_are_refused(actions, message):
+def test_invalid_actions_are_refused(actions, message):
     replay, world = started(num_envs=2)
     with pytest.raises(ValueError, match=message):
         replay.add(actions, world.step())

@@ -143,7 +143,7 @@ def test_objects_that_no_network_needs_are_refused_before_they_are_made(
     assert not (tmp_path / "canary").exists()
 
 
-def test_a_class_that_somebody_registered_is_refused(good):
+def test_a_registered_custom_class_is_refused(good):
     path = with_layer(good, "keras.layers", "Dense", {"units": 5}, "package>Dense")
     check_refused(path, "plain Keras layers")
 
@@ -167,9 +167,7 @@ def among_the_arguments_of_a_call(value, compile_config):
     "place", [nested_in_a_compiled_model, among_the_arguments_of_a_call]
 )
 @pytest.mark.parametrize("name", OBJECTS)
-def test_objects_are_found_where_a_model_says_how_it_was_compiled(
-    good, never_asked, place, name
-):
+def test_objects_in_a_compile_configuration_are_refused(good, never_asked, place, name):
     module, class_name, config = OBJECTS[name]
     thing = {"module": module, "class_name": class_name, "config": config}
     path = rewritten(good, lambda value: place(value, {"loss": thing}))
@@ -281,7 +279,7 @@ def damage(raw, name):
 
 
 @pytest.mark.parametrize("name", ["encrypted", "unknown method", "corrupt"])
-def test_a_damaged_archive_is_refused_in_words(good, name):
+def test_a_damaged_archive_is_refused_with_a_message(good, name):
     path = changed(good)  # compressed
     path.write_bytes(damage(path.read_bytes(), name))
     check_refused(path, "cannot be opened")

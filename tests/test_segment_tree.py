@@ -52,7 +52,7 @@ def sum_tree_of(leaves, tree_class=SumTree):
         ([0, 0, 0, 0, 0, 7, 0, 0, 0], [0, 6.5, 7], [5, 5, 5]),
     ],
 )
-def test_a_point_falls_on_the_leaf_to_its_right_and_never_on_an_empty_one(
+def test_a_prefix_sum_finds_the_leaf_to_its_right_and_never_an_empty_one(
     tree_class, leaves, points, expected
 ):
     found = sum_tree_of(leaves, tree_class).find(points)
@@ -61,7 +61,7 @@ def test_a_point_falls_on_the_leaf_to_its_right_and_never_on_an_empty_one(
 
 
 @pytest.mark.parametrize("point", [11.0, 10.001, -1e-300, -1.0, np.nan, np.inf])
-def test_a_point_outside_the_line_is_refused(point):
+def test_a_prefix_sum_out_of_range_is_refused(point):
     tree = sum_tree_of([1.0, 2.0, 3.0, 4.0])
     with pytest.raises(ValueError, match=r"from 0 to the total, 10\.0\. Received: "):
         tree.find([0.0, point])
@@ -74,7 +74,7 @@ def test_an_empty_tree_has_nothing_to_find(tree_class):
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (2, 3)])
-def test_found_indices_have_the_shape_of_the_points(shape):
+def test_found_indices_have_the_shape_of_the_prefix_sums(shape):
     assert sum_tree_of([1.0, 2.0]).find(np.ones(shape)).shape == shape
 
 
@@ -118,7 +118,7 @@ def test_a_minimum_of_nan_is_refused():
         MinTree(2)[0] = np.nan
 
 
-def test_of_a_repeated_index_the_last_value_counts():
+def test_the_last_value_counts_if_an_index_is_repeated():
     sums, minima = SumTree(5000), MinTree(5000)
     for tree in (sums, minima):
         tree[[7, 8, 7, 4999, 7]] = [1.0, 2.0, 16.0, 4.0, 32.0]

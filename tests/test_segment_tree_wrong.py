@@ -71,10 +71,10 @@ class FirstCounts(SumTree):
 
 
 def borders(tree_class):
-    tests.test_a_point_falls_on_the_leaf_to_its_right_and_never_on_an_empty_one(
+    tests.test_a_prefix_sum_finds_the_leaf_to_its_right_and_never_an_empty_one(
         tree_class, [0, 2, 0, 4], [0, 1.9, 2, 5, 6], [1, 1, 3, 3, 3]
     )
-    tests.test_a_point_falls_on_the_leaf_to_its_right_and_never_on_an_empty_one(
+    tests.test_a_prefix_sum_finds_the_leaf_to_its_right_and_never_an_empty_one(
         tree_class, [1, 2, 0, 0], [0, 1, 2.99, 3], [0, 1, 1, 1]
     )
 
