@@ -272,7 +272,7 @@ class DQN(TrainStep):
         return self.to_q_values(self.network(observations, training=training))
 
     def to_q_values(self, outputs: Tensor) -> Tensor:
-        """See `backend.interface.Algorithm`."""
+        """Returns the Q-values of a network's outputs, `(batch, actions)`."""
         return self.distribution.mean(outputs)
 
     def to_network_layout(self, observations: Tensor) -> Tensor:
@@ -280,7 +280,7 @@ class DQN(TrainStep):
         return frames_last(observations) if self.stack_first else observations
 
     def targets_of(self, batch: Batch, online: Forward, target: Forward) -> Tensor:
-        """See `backend.interface.Algorithm`."""
+        """Returns the targets of a batch. See `backend.interface.Algorithm`."""
         next_observations = self.to_network_layout(batch["next_observations"])
         next_outputs = target(next_observations)
         mean = self.distribution.mean
@@ -293,7 +293,7 @@ class DQN(TrainStep):
         )
 
     def loss_of(self, batch: Batch, online: Forward, targets: Tensor) -> Update:
-        """See `backend.interface.Algorithm`."""
+        """Returns the `Update` of a batch. See `backend.interface.Algorithm`."""
         outputs = online(self.to_network_layout(batch["observations"]))
         predicted = self.distribution.at(outputs, batch["actions"])
         found = self.distribution.losses(predicted, targets)

@@ -10,8 +10,9 @@ A directory of checkpoints looks like this:
         000017.bin              some columns of a ring buffer, see `Ring`
 
 A checkpoint is written into a directory with a temporary name, flushed to the disk and
-then renamed. So a directory with a checkpoint's name is complete: the rename in
-`Store.publish` is the commit point. `load` reads the newest checkpoint whose files
+then renamed. So a directory with a checkpoint's name is complete. The rename in
+`Store.publish` is the commit point; the flush after it makes the rename survive a power
+cut. `load` reads the newest checkpoint whose files
 match its manifest, and reports why it skipped newer ones. Checkpoints share the
 segments that did not change between them. A segment is deleted with the last
 checkpoint that uses it.

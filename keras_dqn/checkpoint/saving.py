@@ -1,4 +1,7 @@
-"""Saves one checkpoint: a thread writes it while training goes on."""
+"""Saves one checkpoint: a thread writes it while training goes on.
+
+`Store.publish` commits it.
+"""
 
 from __future__ import annotations
 

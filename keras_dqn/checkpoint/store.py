@@ -220,8 +220,8 @@ class Store:
         os.mkdir(unfinished)
         fill(unfinished)
         files.flush_directory(unfinished)
-        os.rename(unfinished, final)  # the commit point
-        files.flush_directory(self.directory)
+        os.rename(unfinished, final)  # atomic: from here on the checkpoint exists
+        files.flush_directory(self.directory)  # and survives a power cut
         self._saved = segments
         notes = self._scrub(is_stopped)
         try:
