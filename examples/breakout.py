@@ -2,7 +2,8 @@
 
     KERAS_BACKEND=jax python examples/breakout.py --env-steps 1M --out runs/a
 
-By default for 40 million agent steps, days on a CPU; `--help` lists all settings.
+The default is 40 million agent steps, which take days on a CPU. `--help` lists all
+settings.
 """
 
 import sys
@@ -12,7 +13,7 @@ from keras_dqn.cli.train import main
 
 
 def train(run):
-    from keras.optimizers import Adam  # here: `--help` need not wait for Keras
+    from keras.optimizers import Adam  # not at the top, so that `--help` is fast
 
     s = run.settings
     envs = keras_dqn.make_envs(s.env_id, s.num_envs, **keras_dqn.presets.env_options(s))

@@ -1,4 +1,4 @@
-"""Balances the pole of CartPole-v1; a mean score of 475 is the customary mark.
+"""Trains on CartPole-v1. A mean score of 475 counts as solved.
 
 KERAS_BACKEND=torch python examples/cartpole.py    # minutes on two cores
 """
@@ -10,7 +10,7 @@ from keras_dqn.cli.train import main
 
 
 def train(run):
-    from keras.optimizers import Adam  # here: `--help` need not wait for Keras
+    from keras.optimizers import Adam  # not at the top, so that `--help` is fast
 
     s = run.settings
     envs = keras_dqn.make_envs(s.env_id, s.num_envs, **keras_dqn.presets.env_options(s))
