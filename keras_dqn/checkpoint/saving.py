@@ -36,10 +36,9 @@ class Stopped(Exception):
 class Saving:
     """A checkpoint that a thread is writing.
 
-    Arrays must not change any more, so they are copied before. Rings are not copied,
-    and training goes on changing them: before each step, `wait_until_written` waits
-    until the columns that the step overwrites are on the disk. So all parts of the
-    checkpoint are of the same step.
+    Arrays must not change while they are written. Rings may: training goes on, and
+    before each step, `wait_until_written` waits until the columns that the step
+    overwrites are on the disk. So all parts of the checkpoint are of the same step.
 
     Args:
         store: `Store`.

@@ -256,7 +256,7 @@ def _check_object(path, value, may_be_layer):
 
 
 def _check_all_used(path, functional):
-    """Raises `ValueError` for layers that do not lead to the output: not counted."""
+    """Raises `ValueError` for a layer without effect, whose weights are not counted."""
     layers = functional["layers"]
     outputs = functional["output_layers"]
     used = {each[0] for each in (outputs if _are_lists(outputs) else [outputs])}

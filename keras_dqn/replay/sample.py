@@ -21,8 +21,8 @@ class Sample:
               the frames, shape `(*n, frame_stack)`, or `n` without stacks.
             - `actions`: int32, shape `n`.
             - `rewards`: float32, shape `n`, n-step returns.
-            - `discounts`: float32, shape `n`, the factor of the next value; 0 where
-              the episode terminated.
+            - `discounts`: float32, shape `n`, the factor of the value of
+              `next_observations` in the target; 0 where the episode terminated.
             - `weights`: float32, shape `n`, importance-sampling weights.
         ids: int64, shape `n`, to be given to `update_priorities`.
     """
