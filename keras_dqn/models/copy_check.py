@@ -69,7 +69,7 @@ def check_copy(network: keras.Model, copy: keras.Model) -> None:
         assign(network, changed)
         pairs = zip(values_of(copy), state, strict=True)
         if not all(np.array_equal(*pair, equal_nan=True) for pair in pairs):
-            raise ValueError("`network` cannot be copied: the copy shares its memory")
+            raise ValueError("`network` cannot be copied: the copy shares memory")
         assign(copy, saved)  # the run may have changed seeds
         _check_same(network, copy, batch, before, "uses the original's weights")
         assign(copy, changed)
