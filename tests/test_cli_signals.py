@@ -246,7 +246,7 @@ def test_a_request_breaks_off_the_last_evaluation_and_everything_is_saved(
     signals_in_evaluation(monkeypatch, signum)
     assert run(tmp_path / "run") == 75
     assert saves == [12, 24, 36, 48]
-    assert "before the evaluation was over" in capsys.readouterr().out
+    assert "before the end of the evaluation" in capsys.readouterr().out
     monkeypatch.undo()
     assert resume(tmp_path / "run") == 0  # plays those games and nothing else
     assert "mean score" in capsys.readouterr().out
