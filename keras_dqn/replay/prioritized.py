@@ -198,9 +198,8 @@ class PrioritizedReplay(Replay):
                 "`max_priority` in the state must be finite, at least 1. "
                 f"Received: max_priority={maximum}"
             )
-        highest = maximum**self.alpha * (
-            1.0 + 1e-9
-        )  # powers may be rounded differently
+        # The powers may have been rounded differently.
+        highest = maximum**self.alpha * (1.0 + 1e-9)
         if used and not (leaves.min() >= 0.0 and leaves.max() <= highest):
             raise ValueError(
                 "`leaves` in the state must be from 0 to `max_priority ** alpha`."
