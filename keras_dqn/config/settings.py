@@ -74,7 +74,7 @@ class Settings:
         choices=("reset", "terminal", "ignore"),
     )
     noop_max: int = _count(
-        30, "most no-op frames at a game's start", "frames", minimum=0
+        30, "largest number of no-op frames at a game's start", "frames", minimum=0
     )
     clip_rewards: bool = _flag(False, "clip training rewards to their sign: -1, 0 or 1")
     frame_skip: int = _count(4, "frames for which an action is repeated", "frames")
@@ -93,8 +93,8 @@ class Settings:
     priority_epsilon: float = _number(1e-6, "added to |TD error|", above=0.0)
     replay_device: str = _choice(
         "host",
-        "where minibatches get frames from: `host` sends them with each update, "
-        "`accelerator` keeps a copy of all on the device and sends their numbers",
+        "where minibatches get their frames: `host` sends frames with each update, "
+        "`accelerator` keeps them on the device and sends frame numbers",
         choices=("host", "accelerator"),
     )
     n_steps: int = _count(1, "rewards in an n-step return", "agent steps")
@@ -132,8 +132,8 @@ class Settings:
     updates_per_iteration: int = _count(8, "updates in an iteration", "gradient steps")
     updates_per_dispatch: int = _count(
         1,
-        "updates sent to the device together; their minibatches are sampled before the "
-        "first of them. Divides the updates per iteration",
+        "updates sent to the device together, with minibatches that are sampled before "
+        "the first one; must divide `updates_per_iteration`",
         "gradient steps",
     )
     learning_starts_env_steps: int | None = _count(
@@ -154,12 +154,12 @@ class Settings:
     log_interval_iterations: int = _count(10, "interval of log records", "iterations")
     checkpoint_interval_iterations: int = _count(
         100_000,
-        "interval of checkpoints for an exact resume; each restarts the games",
+        "interval of checkpoints for an exact resume; each restarts all games",
         "iterations",
     )
     checkpoint_interval_minutes: float | None = _number(
         10.0,
-        "longest time between two checkpoints; those in between restart no games",
+        "longest time between two checkpoints; the additional ones restart no games",
         "minutes",
         above=0.0,
         none="no limit",
@@ -177,7 +177,7 @@ class Settings:
     )
     env_timeout_seconds: float | None = _number(
         300.0,
-        "longest wait for an answer of the environments; after it the command ends",
+        "longest wait for the environments, after which the command ends",
         "seconds",
         above=0.0,
         none="no limit",

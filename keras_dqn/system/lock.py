@@ -59,7 +59,7 @@ class RunLock:
             raise
 
     def release(self) -> None:
-        """Releases the lock and removes directories that are empty. Idempotent."""
+        """Releases the lock and removes empty directories it created. Idempotent."""
         if not self._lock.is_locked:
             return
         try:

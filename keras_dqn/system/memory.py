@@ -129,4 +129,4 @@ def retain_freed_memory() -> None:
     its time on PyTorch. So one large block is allocated and freed first. With other C
     libraries, or if a `MALLOC_` variable is set, this has no effect.
     """
-    np.empty(31 * 2**20, np.uint8)  # blocks of 32 MiB or more do not count
+    np.empty(31 * 2**20, np.uint8)  # blocks above 32 MiB do not count
