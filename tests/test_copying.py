@@ -252,6 +252,12 @@ def outputs(network, seed=1):
     return ops.convert_to_numpy(value).astype("float32")
 
 
+def assert_close(actual, expected):
+    """Equal but for rounding: a kernel may sum in another order elsewhere in memory."""
+    limit = copy_check.TOLERANCE * np.abs(expected).max()
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=limit)
+
+
 def variables(network):
     return [np.array(ops.convert_to_numpy(each.value)) for each in network.variables]
 
@@ -272,13 +278,14 @@ def network(request):
 def test_a_copy_computes_the_same_and_follows_when_synced(network):
     copy = copying.copy_network(network)
     before = outputs(network)
-    np.testing.assert_array_equal(outputs(copy), before)
+    assert_close(outputs(copy), before)
     assert_correspond(copy, network)
     train(network)
-    np.testing.assert_array_equal(outputs(copy), before)
-    assert np.any(outputs(network) != before)
+    assert_close(outputs(copy), before)
+    moved = np.abs(outputs(network) - before).max()
+    assert moved > 10 * copy_check.TOLERANCE * np.abs(before).max()
     copying.copy_variables(network, copy)
-    np.testing.assert_array_equal(outputs(copy), outputs(network))
+    assert_close(outputs(copy), outputs(network))
 
 
 def assert_correspond(copy, network):
@@ -318,7 +325,7 @@ def test_a_copy_is_saved_and_opened_with_keras_alone(tmp_path, name):
     copy = copying.copy_network(NETWORKS[name]())
     copy.save(tmp_path / "copy.keras")
     opened = keras.saving.load_model(tmp_path / "copy.keras")
-    np.testing.assert_array_equal(outputs(opened), outputs(copy))
+    assert_close(outputs(opened), outputs(copy))
 
 
 def test_copies_are_freed_though_the_network_lives_on():
@@ -331,7 +338,7 @@ def test_copies_are_freed_though_the_network_lives_on():
 def test_a_copy_of_a_copy_is_one_too():
     network = nested()
     copy = copying.copy_network(copying.copy_network(network))
-    np.testing.assert_array_equal(outputs(copy), outputs(network))
+    assert_close(outputs(copy), outputs(network))
 
 
 def test_a_copy_is_trained_by_keras_without_the_original():
@@ -459,7 +466,7 @@ def test_a_layer_that_always_draws_is_copied_with_its_seed():
     for each in (network, copy):
         for ours, theirs in zip(variables(each), before, strict=True):
             np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(outputs(copy), outputs(network))
+    assert_close(outputs(copy), outputs(network))
 
 
 class Picky(layers.Layer):
@@ -480,4 +487,4 @@ def test_a_network_that_random_inputs_do_not_suit_is_copied_with_a_warning():
         copy = copying.copy_network(network)
     x = np.full((2, 4), 7.0, "float32")
     q_values = tiny.q_values_of(network, x)
-    np.testing.assert_array_equal(tiny.q_values_of(copy, x), q_values)
+    assert_close(tiny.q_values_of(copy, x), q_values)

@@ -94,6 +94,9 @@ NETWORKS = {
 }
 
 
+to_numpy = keras.ops.convert_to_numpy
+
+
 def outputs(model):
     (inputs,) = model.inputs
     x = np.arange(2 * np.prod(inputs.shape[1:])).reshape(2, *inputs.shape[1:]) % 5
@@ -111,10 +114,14 @@ def test_what_keras_saves_and_opens_is_opened_as_it_was(tmp_path, name):
     made.save(tmp_path / "network.keras")
     opened = keras_dqn.load_network(tmp_path / "network.keras")
     theirs = keras.saving.load_model(tmp_path / "network.keras")
-    np.testing.assert_array_equal(outputs(opened), outputs(theirs))
-    np.testing.assert_allclose(outputs(opened), outputs(made), rtol=1e-5, atol=1e-5)
+    for other in (theirs, made):
+        # Kernels may sum in another order elsewhere in memory.
+        x, y = outputs(opened), outputs(other)
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5)
     for ours, kept in zip(opened.variables, theirs.variables, strict=True):
         assert (ours.shape, ours.dtype) == (kept.shape, kept.dtype)
+        if "seed" not in ours.path:  # seeds are not saved
+            np.testing.assert_array_equal(*map(to_numpy, (ours.value, kept.value)))
 
 
 def rewritten(path, change=lambda config: None, change_weights=lambda weights: None):
