@@ -79,10 +79,15 @@ class EpisodeStatistics:
         """
         optional = {"best_score", "best_frame"}
         missing = self.state_spec().keys() - state.keys() - optional
-        if missing or state["scores"].shape != state["lengths"].shape:
+        if missing:
             raise ValueError(
-                "The saved episode statistics must have all entries, and as many "
-                f"`scores` as `lengths`. Missing entries: {sorted(missing)}"
+                f"The saved episode statistics must have the entries {sorted(missing)}."
+            )
+        scores, lengths = len(state["scores"]), len(state["lengths"])
+        if scores != lengths:
+            raise ValueError(
+                "The saved episode statistics must have as many `scores` as `lengths`. "
+                f"Received: {scores} and {lengths}"
             )
         self.count = int(state["count"])
         self.scores = collections.deque(state["scores"].tolist(), EPISODE_WINDOW)

@@ -196,6 +196,12 @@ def test_an_id_that_was_never_sampled_is_refused(number):
         replay.update_priorities([0, number], [1.0, 1.0])
 
 
+def test_no_transition_can_be_updated_before_there_is_one():
+    replay, _ = filled(capacity=8, steps=1, n_steps=2)
+    with pytest.raises(ValueError, match="before a transition can be sampled"):
+        replay.update_priorities([0], [1.0])
+
+
 def test_a_huge_td_error_breaks_nothing():
     replay, world = filled(capacity=4, steps=4)
     replay.update_priorities([0], [np.float32(3e38)])

@@ -238,6 +238,19 @@ def test_the_best_score_goes_through_a_checkpoint_whatever_its_sign(scores):
     assert loaded.best_score == statistics.best_score == max(scores, default=None)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"count": None}, "count"), ({"lengths": np.zeros(3)}, "1 and 3")],
+)
+def test_episode_statistics_that_are_incomplete_are_refused(changes, words):
+    statistics = EpisodeStatistics()
+    statistics.add(Episode(0, 1.0, 5, 0, False, None))
+    state = {**statistics.state_dict(), **changes}
+    state = {name: value for name, value in state.items() if value is not None}
+    with pytest.raises(ValueError, match=words):
+        EpisodeStatistics().load_state_dict(state)
+
+
 def test_only_a_strictly_better_episode_replaces_the_best_and_its_frame():
     statistics = EpisodeStatistics()
     frames = [np.full((2, 2), value, np.uint8) for value in range(5)]

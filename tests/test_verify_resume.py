@@ -94,6 +94,21 @@ def test_what_a_resume_forgets_is_found_with_iteration_and_part(
     assert first.startswith("generators, metrics, online, optimizer")
 
 
+def test_a_part_that_one_run_lacks_is_a_difference(tmp_path, capsys):
+    for name, parts in (
+        ("whole", {"online": "a" * 64}),
+        ("resumed", {"new": "b" * 64}),
+    ):
+        directory = RunDirectory(tmp_path / name)
+        directory.path.mkdir()
+        directory.digests.write_text(json.dumps(parts))
+        directory.iteration_digests.write_text("")
+    assert verify_resume.report(tmp_path / "whole", tmp_path / "resumed") == 1
+    text = capsys.readouterr().out
+    assert f"| online | {'a' * 16} | - | DIFFERENT |" in text
+    assert f"| new | - | {'b' * 16} | DIFFERENT |" in text
+
+
 def test_the_digests_of_iterations_do_not_disturb_the_run(settings, tmp_path):
     noted = partial_run.train_partially(settings, tmp_path / "noted")
     run = runs.train(settings, tmp_path / "plain")

@@ -139,9 +139,10 @@ def report(whole: pathlib.Path, resumed: pathlib.Path) -> int:
     one["every iteration"] = digests.of_json(lines)
     other["every iteration"] = digests.of_json(others)
     print("| part | not stopped | resumed | |\n| --- | --- | --- | --- |")
-    for name in one:
-        verdict = "equal" if one[name] == other.get(name) else "DIFFERENT"
-        print(f"| {name} | {one[name][:16]} | {other[name][:16]} | {verdict} |")
+    for name in {**one, **other}:
+        digest, other_digest = one.get(name, "-"), other.get(name, "-")
+        verdict = "equal" if digest == other_digest else "DIFFERENT"
+        print(f"| {name} | {digest[:16]} | {other_digest[:16]} | {verdict} |")
     if one == other:
         print(f"\nEqual in every bit, over {len(lines)} iterations.")
         return 0

@@ -156,6 +156,11 @@ class PrioritizedReplay(Replay):
                 f"`priorities` must be below {self._limit:.3g}, and finite. Received: "
                 f"{priorities[~is_good][0]} for transition {ids[~is_good][0]}"
             )
+        if stop == 0:
+            raise ValueError(
+                "No priority can be set before a transition can be sampled, which is "
+                "after `n_steps` steps."
+            )
         is_good = (ids >= 0) & (ids < stop)
         if not is_good.all():
             raise ValueError(
