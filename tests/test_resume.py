@@ -18,7 +18,7 @@ CARTPOLE = presets.cartpole(
     env_steps=800,
     num_envs=2,
     vector_steps_per_iteration=1,
-    updates_per_iteration=4,
+    updates_per_iteration=2,
     replay_capacity=256,
     hidden_units=16,
     batch_size=16,
@@ -118,10 +118,10 @@ def test_a_stop_between_checkpoints_goes_on_and_says_that_it_is_not_exact(
     assert "Loaded model" in text and "not exactly" in text
     for name in before:
         np.testing.assert_array_equal(seen[0][name], before[name])
-    # Counted on, not started again: 2 agent steps for 4 gradient steps.
+    # Counted on, not started again: 2 agent steps for 2 gradient steps.
     newest = sorted((out / "checkpoints").glob("checkpoint-*"))[-1]
     run_meta = json.loads((newest / "meta.json").read_text())["run"]
-    assert run_meta["updates"] == updates + 4 * (400 - 215)
+    assert run_meta["updates"] == updates + 2 * (400 - 215)
 
 
 def test_an_exact_resume_says_loaded_model_and_nothing_of_differing(tmp_path, capsys):
