@@ -2,8 +2,7 @@
 
     KERAS_BACKEND=jax python examples/breakout.py --env-steps 1M --out runs/a
 
-The default is 40 million agent steps, which take days on a CPU. `--help` lists all
-settings.
+The default, 40 million agent steps, takes days on a CPU. `--help` lists all settings.
 """
 
 import sys
