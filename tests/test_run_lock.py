@@ -101,6 +101,25 @@ def test_of_many_that_come_at_once_one_gets_the_lock(tmp_path):
     assert words == ["held", "refused", "refused", "refused"]
 
 
+def test_a_directory_that_another_process_makes_first_is_no_error(
+    tmp_path, monkeypatch
+):
+    mkdir = os.mkdir
+
+    def late(path, *arguments):
+        mkdir(path, *arguments)  # by the other process
+        mkdir(path, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "mkdir", late)
+        lock = RunLock(tmp_path / "run")
+    lock.release()
+    assert list(tmp_path.iterdir()) == [tmp_path / "run"]  # it is the other's
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(FileExistsError):
+        RunLock(tmp_path / "file")
+
+
 @pytest.mark.parametrize(
     "place", ["/proc/no/run", "/dev/null/run", "file", "file/run", "run/checkpoints"]
 )

@@ -90,7 +90,12 @@ def make_directory(path: Path) -> list[Path]:
     if path.is_dir():
         return []
     made = make_directory(path.parent)
-    os.mkdir(path)
+    try:
+        os.mkdir(path)
+    except FileExistsError:  # a file, or another process has just made it
+        if not path.is_dir():
+            raise
+        return made
     flush_directory(path.parent)
     return [*made, path]
 
