@@ -1,0 +1,90 @@
+"""Trains one run of an experiment, plays its final network, and keeps its log.
+
+    KERAS_BACKEND=jax python benchmarks/learning/train.py cartpole --seed 1
+
+The run is in `runs/learning/<experiment>/<backend>-seed<seed>`, where an earlier one
+is resumed. What is kept, under `benchmarks/learning/logs`, is the log, compressed, and
+a JSON file with the command, the machine, the versions and the scores.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import machine  # noqa: E402
+from experiments import EXPERIMENTS  # noqa: E402
+from logs import keep  # noqa: E402
+from logs import training_of  # noqa: E402
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("experiment", choices=sorted(EXPERIMENTS))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--runs", default="runs/learning", help="folder of the runs")
+    parser.add_argument("--logs", default=str(HERE / "logs"), help="folder to keep in")
+    parser.add_argument(
+        "--flags", default="", help="further flags of `keras-dqn train`, for a trial"
+    )
+    return parser.parse_args()
+
+
+def main():
+    from keras_dqn.cli.__main__ import main as keras_dqn_command
+
+    arguments = parse_arguments()
+    experiment = EXPERIMENTS[arguments.experiment]
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    name = f"{arguments.experiment}/{backend}-seed{arguments.seed}"
+    out = pathlib.Path(arguments.runs) / name
+    flags = f"{experiment.flags} {arguments.flags} --seed {arguments.seed}".split()
+    is_resumed = (out / "settings.json").exists()
+    words = ["--resume"] if is_resumed else flags
+    words += ["--no-evaluation", "--console", "plain", "--out", str(out)]
+    code = keras_dqn_command(["train", *words])
+    if code:
+        return code
+    result = {
+        "experiment": arguments.experiment,
+        "backend": backend,
+        "seed": arguments.seed,
+        "command": " ".join([f"KERAS_BACKEND={backend}", "keras-dqn", "train", *flags]),
+        "machine": machine.describe(),
+        "training": training_of(out / "metrics.jsonl"),
+        "evaluations": [
+            played(out, experiment.episodes, epsilon) for epsilon in experiment.epsilons
+        ],
+    }
+    keep(out, pathlib.Path(arguments.logs) / name, result)
+    return 0
+
+
+def played(out, episodes, epsilon):
+    """Plays whole games with the final network. Returns the scores and their mean."""
+    import keras_dqn
+
+    settings = json.loads((out / "settings.json").read_text())
+    agent = keras_dqn.DQNAgent(keras_dqn.load_network(out / "network.keras"))
+    started = time.monotonic()
+    found = agent.evaluate(
+        settings["env_id"], episodes, epsilon=epsilon, seed=settings["seed"]
+    )
+    print(found, flush=True)
+    return {
+        "epsilon": epsilon,
+        "mean": found.mean,
+        "interval_95": list(found.interval),
+        "scores": found.scores.tolist(),
+        "lengths": found.lengths.tolist(),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
