@@ -13,6 +13,7 @@ _MODULES = (
     "exploration",
     "models",
     "presets",
+    "pretrained",
     "replay",
     "schedules",
 )

@@ -4,6 +4,7 @@ from keras_dqn import envs as envs
 from keras_dqn import exploration as exploration
 from keras_dqn import models as models
 from keras_dqn import presets as presets
+from keras_dqn import pretrained as pretrained
 from keras_dqn import replay as replay
 from keras_dqn import schedules as schedules
 from keras_dqn.agent import DQNAgent as DQNAgent

@@ -1,0 +1,78 @@
+"""Networks that come with the package play as their cards say, on every backend."""
+
+import keras
+import pytest
+
+import keras_dqn
+from keras_dqn import pretrained
+from tests import runs
+
+
+def evaluate(*words):
+    return runs.command("evaluate", *words)
+
+
+@pytest.mark.parametrize("name", pretrained.names())
+def test_a_network_is_small_and_has_a_card_with_its_protocol_and_interval(name):
+    assert pretrained.path(name).stat().st_size < 8_000_000
+    card = pretrained.card(name)
+    for word in (
+        "trained by",
+        "--seed",
+        "95 % interval",
+        "epsilon 0.05",
+        "random player",
+    ):
+        assert word in card
+    network = pretrained.load(name)
+    assert isinstance(network, keras.Model)
+    assert network.output_shape == (None, 4)
+
+
+def test_an_unknown_network_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="must be one of 'breakout'.*Did you mean"):
+        keras_dqn.pretrained.load("breakot")
+
+
+def test_the_breakout_network_plays_far_better_than_a_random_player(capsys):
+    words = ["--pretrained", "breakout", "--episodes", 2, "--epsilon", 0.05]
+    assert evaluate(*words) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("ALE/Breakout: mean score ")
+    assert float(text.split()[3]) > 14  # 14 was the worst of 100; random: 1.7
+
+
+def test_a_network_of_a_run_is_played_in_its_environment(tmp_path, capsys):
+    network = keras_dqn.models.dueling_mlp(2, (4,), (8,), seed=0)
+    network.save(tmp_path / "network.keras")
+    assert evaluate(tmp_path, "--episodes", 1) == 78
+    assert "`--env` must say what" in capsys.readouterr().err
+    (tmp_path / "settings.json").write_text('{"env_id": "CartPole-v1"}')
+    for path in (tmp_path, tmp_path / "network.keras"):
+        assert evaluate(path, "--episodes", 2, "--seed", 3) == 0
+        assert "CartPole-v1: mean score" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ([], 64, "required"),
+        (["none.keras"], 78, "none.keras"),
+        (["--pretrained", "pong"], 78, "'breakout'"),
+        (["--pretrained", "breakout", "--env", "CartPole-v1"], 78, "(4,)"),
+        (["--pretrained", "breakout", "--env", "Breakot"], 78, "Breakout"),
+        (["--pretrained", "breakout", "--episodes", "0"], 78, "episodes"),
+        (["--pretrained", "breakout", "--epsilon", "2"], 78, "epsilon"),
+        (["--pretrained", "breakout", "--seed", "-1"], 78, "seed"),
+        (["--pretrained", "breakout", "--episode=3"], 64, "--episodes"),
+        (["a.keras", "--pretrained", "breakout"], 64, "not allowed"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_in_a_line_or_two(
+    words, code, message, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert evaluate(*words) == code
+    text = capsys.readouterr().err
+    assert message in text and "Traceback" not in text
+    assert len(text.strip().splitlines()) <= 2
