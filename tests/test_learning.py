@@ -93,7 +93,7 @@ def test_a_kept_log_has_all_episodes_and_the_last_of_fewer_lines(
     assert sum(each["type"] == "episode" for each in records) == 150
     metrics = [each["env_steps"] for each in records if each["type"] == "metrics"]
     assert metrics == [0, 10_800]
-    assert logs.curve_of(records) == ((10_800,), (pytest.approx(1.5),), (5.0,))
+    assert logs.curve_of(records) == ((10_800,), (pytest.approx(2.0),), (5.0,))
     assert logs.rounded(RECORDS[-2])["score_mean"] == 3.1235
 
 

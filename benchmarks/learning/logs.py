@@ -49,6 +49,8 @@ def keep(out, path, result):
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = lines_of(out / "metrics.jsonl")
     metrics = [line for line in lines if line["type"] == "metrics"]
+    for line, hours in zip(metrics, hours_of(metrics), strict=True):
+        line["hours"] = hours  # of the whole log: rates of lines left out count
     every = -(-len(metrics) // MOST_LINES)
     kept = {id(line) for line in metrics[::every]} | {id(metrics[-1])}
     lines = [x for x in lines if x["type"] != "metrics" or id(x) in kept]
@@ -83,11 +85,10 @@ def curve_of(records):
 
     The mean is of the last 100 training games, as the run logged it.
     """
-    metrics = [record for record in records if record["type"] == "metrics"]
     points = [
-        (record["env_steps"], hours, record["score_mean"])
-        for record, hours in zip(metrics, hours_of(metrics), strict=True)
-        if record["score_mean"] is not None
+        (record["env_steps"], record["hours"], record["score_mean"])
+        for record in records
+        if record["type"] == "metrics" and record["score_mean"] is not None
     ]
     return tuple(zip(*points, strict=True))
 
