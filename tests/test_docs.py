@@ -55,7 +55,7 @@ def known_flags():
     """The flags in `--help` of the commands."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        for command in ("train", "verify-resume"):
+        for command in ("train", "evaluate", "verify-resume"):
             assert runs.command(command, "--help") == 0
     return set(re.findall(r"--[a-z][a-z-]+", printed.getvalue()))
 
