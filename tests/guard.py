@@ -21,8 +21,8 @@ from keras_dqn.envs import VectorEnvs
 CELLS = 6
 GAMMA = 0.8
 Q_RIGHT = 1.0 / (1.0 - 0.75 * GAMMA)  # 2.5
-TOLERANCE = 0.3
-LEARNING_RATE = 8e-3
+TOLERANCE = 0.4
+LEARNING_RATE = 1e-2  # at the start
 
 
 class Ring(VectorEnvs):
@@ -97,17 +97,15 @@ def trained(env_steps=4_000, seed=1):
     """Returns an agent that was trained on the ring."""
     inputs = keras.Input(Ring.observation_shape, dtype="uint8")
     x = layers.Flatten()(ops.cast(inputs, "float32") / 255.0)
-    x = layers.Dense(128, "relu", kernel_initializer=keras.initializers.HeNormal(seed))(
-        x
-    )
-    q_values = keras_dqn.models.dueling_head(x, 2, 32, seed=seed)
+    seeds = keras.initializers.HeNormal(seed), keras.initializers.HeNormal(seed + 1)
+    x = layers.Dense(128, "relu", kernel_initializer=seeds[0])(x)
+    q_values = layers.Dense(2, kernel_initializer=seeds[1])(x)
     replay = keras_dqn.PrioritizedReplay(
         4_000, alpha=0.8, priority_epsilon=0.05, gamma=GAMMA
     )
     agent = keras_dqn.DQNAgent(keras.Model(inputs, q_values), replay)
-    agent.compile(
-        keras.optimizers.Adam(LEARNING_RATE, clipnorm=10.0), huber_delta=100.0
-    )
+    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, env_steps // 4)
+    agent.compile(keras.optimizers.Adam(rate, clipnorm=10.0), huber_delta=100.0)
     with Ring() as envs:
         agent.fit(
             envs,
