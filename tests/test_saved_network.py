@@ -3,10 +3,7 @@
 import io
 import json
 import os
-import pathlib
 import resource
-import subprocess
-import sys
 import zipfile
 
 import h5py
@@ -16,9 +13,8 @@ import pytest
 
 import keras_dqn
 from keras_dqn.models import dueling as models
+from tests import runs
 from tests import tiny
-
-ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -348,15 +344,9 @@ def test_files_of_other_kinds_are_refused_by_name_and_by_content(tmp_path, good)
     check_refused(tmp_path / "p.keras", "not a `.keras` file")
 
 
-def test_the_example_refuses_in_one_line(tmp_path):
+def test_the_command_refuses_in_one_line(tmp_path, capsys):
     (tmp_path / "p.keras").write_bytes(b"\x80\x04cos\nsystem\n.")
-    done = subprocess.run(
-        [sys.executable, "examples/evaluate.py", str(tmp_path / "p.keras")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 1
-    assert "not a `.keras` file" in done.stderr.strip().splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    words = [tmp_path / "p.keras", "--env", "Breakout"]
+    assert runs.command("evaluate", *words) == 78
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "not a `.keras` file" in line

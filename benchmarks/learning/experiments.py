@@ -43,11 +43,10 @@ EXPERIMENTS = {
     ),
     "acrobot": Experiment(
         "Acrobot-v1",
-        "--preset cartpole --env Acrobot-v1 --env-steps 60k --stop-at-score none "
-        "--evaluation-interval-iterations none --learning-rate 6.3e-4 "
-        "--log-interval-iterations 1",
+        "--preset cartpole --env Acrobot-v1 --env-steps 100k --stop-at-score -90 "
+        "--evaluation-epsilon 0.01 --learning-rate 6.3e-4 --log-interval-iterations 1",
         backends=BACKENDS,
-        epsilons=(0.0,),
+        epsilons=(0.01,),
     ),
     "catch": Experiment(
         "Catch (36 x 36 pixels)",
