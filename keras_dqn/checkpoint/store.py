@@ -162,10 +162,6 @@ class Store:
             )
         return None
 
-    def is_empty(self) -> bool:
-        """Whether there is no checkpoint at all, valid or not."""
-        return not self._newest_first()
-
     def clean(self) -> list[str]:
         """Deletes the files of incomplete saves, and returns their names."""
         removed = []

@@ -82,20 +82,6 @@ def copy_network(network: keras.Model, trainable: bool = True) -> keras.Model:
     return copy
 
 
-def copy_variables(source: keras.Model, target: keras.Model) -> None:
-    """Sets the variables of a copy to the values in the original.
-
-    The values are copied, so the two networks share no memory afterwards. It can be
-    called inside a compiled function.
-
-    Args:
-        source: `keras.Model`.
-        target: `keras.Model` that `copy_network` made of `source`.
-    """
-    for ours, theirs in zip(target.variables, source.variables, strict=True):
-        ours.assign(ops.copy(theirs.value))
-
-
 def _can_be_shared(layer):
     """Whether both networks can use the same layer object.
 
