@@ -53,6 +53,15 @@ def test_a_network_of_a_run_is_played_in_its_environment(tmp_path, capsys):
         assert "CartPole-v1: mean score" in capsys.readouterr().out
 
 
+def test_a_network_that_has_diverged_ends_the_evaluation_in_one_line(tmp_path, capsys):
+    network = keras_dqn.models.dueling_mlp(2, (4,), (8,), seed=0)
+    network.set_weights([w * float("nan") for w in network.get_weights()])
+    network.save(tmp_path / "network.keras")
+    assert evaluate(tmp_path / "network.keras", "--env", "CartPole-v1") == 70
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "NaN" in line
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

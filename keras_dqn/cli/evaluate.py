@@ -9,9 +9,11 @@ from typing import Any
 import gymnasium
 
 from keras_dqn import checks
+from keras_dqn.envs import EnvFault
 from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.system import files
 from keras_dqn.system import signals
+from keras_dqn.system.exit_codes import EXIT_BROKEN
 from keras_dqn.system.exit_codes import EXIT_CONFIG
 from keras_dqn.system.exit_codes import EXIT_IO
 from keras_dqn.system.exit_codes import EXIT_STOPPED
@@ -62,8 +64,12 @@ def _run(parser, namespace):
     try:
         with signals.handled(signals.COMMAND) as requests:
             result = _play(namespace, requests)
+    except KeyboardInterrupt:  # the second Ctrl-C
+        result = None
     except OSError as error:
         return _refuse(parser, error, EXIT_IO)
+    except (EnvFault, ArithmeticError) as error:
+        return _refuse(parser, error, EXIT_BROKEN)
     except _REFUSALS as error:
         return _refuse(parser, error, EXIT_CONFIG)
     if result is None:
