@@ -121,7 +121,7 @@ def test_a_table_has_a_row_for_each_run_with_its_interval(module):
     ]
     head, _, first, second = logs.table_of(runs).splitlines()
     assert "final network, 100 games, epsilon 0.05" in head
-    expected = "1,000,000 | 1.25 | 40.12 | **50.00** (45.50 to 54.50) |"
+    expected = "1,000,000 | 1.25 h | 40.12 | **50.00** (45.50 to 54.50) |"
     assert first == f"| jax | 1 | {expected}"
     assert second == f"| torch | 2 | {expected}"
 

@@ -96,7 +96,7 @@ def curve_of(records):
 def table_of(runs):
     """Returns a Markdown table with a row for each run."""
     evaluations = runs[0][0]["evaluations"]
-    head = ["backend", "seed", "agent steps", "hours", "last 100 training games"]
+    head = ["backend", "seed", "agent steps", "time", "last 100 training games"]
     head += [
         f"final network, {len(each['scores'])} games, epsilon {each['epsilon']:g}"
         for each in evaluations
@@ -108,7 +108,7 @@ def table_of(runs):
             result["backend"],
             str(result["seed"]),
             f"{training['env_steps']:,}",
-            f"{training['hours']:.2f}",
+            _duration(training["hours"]),
             f"{training['last_100_mean']:.2f}",
         ]
         for each in result["evaluations"]:
@@ -116,3 +116,7 @@ def table_of(runs):
             row.append(f"**{each['mean']:.2f}** ({low:.2f} to {high:.2f})")
         rows.append(row)
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _duration(hours):
+    return f"{hours:.2f} h" if hours >= 1.0 else f"{60.0 * hours:.1f} min"
