@@ -136,7 +136,7 @@ def test_a_run_is_trained_played_and_kept_and_resumed(tmp_path):
     (path,) = (tmp_path / "logs" / "catch").glob("*-seed2.json")
     result = json.loads(path.read_text())
     assert "--env catch:Catch-v0" in result["command"]
-    assert "--seed 2" in result["command"]
+    assert result["command"].endswith("--seed 2")  # no path of this machine
     assert set(result["evaluations"][0]["scores"]) <= {-1.0, 1.0}
     assert len(result["evaluations"][0]["scores"]) == 100
     with gzip.open(path.with_suffix(".jsonl.gz"), "rt") as file:

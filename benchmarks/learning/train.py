@@ -45,8 +45,8 @@ def main():
     out = pathlib.Path(arguments.runs) / name
     flags = f"{experiment.flags} {arguments.flags} --seed {arguments.seed}".split()
     is_resumed = (out / "settings.json").exists()
-    words = ["--resume"] if is_resumed else flags
-    words += ["--no-evaluation", "--console", "plain", "--out", str(out)]
+    words = ["--no-evaluation", "--console", "plain", "--out", str(out)]
+    words += ["--resume"] if is_resumed else flags
     code = keras_dqn_command(["train", *words])
     if code:
         return code
