@@ -133,6 +133,10 @@ def test_a_run_is_trained_played_and_kept_and_resumed(tmp_path):
         done = run_script("learning/train.py", "catch", *words, "--flags", flags)
         assert done.returncode == 0, done.stderr[-2000:]
     assert "Loaded model" in done.stdout
+    other = run_script(
+        "learning/train.py", "catch", *words, "--flags", f"{flags} --gamma 0.5"
+    )
+    assert other.returncode == 78 and "gamma: 0.99 -> 0.5" in other.stderr
     (path,) = (tmp_path / "logs" / "catch").glob("*-seed2.json")
     result = json.loads(path.read_text())
     assert "--env catch:Catch-v0" in result["command"]

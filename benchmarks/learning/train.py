@@ -46,7 +46,8 @@ def main():
     flags = f"{experiment.flags} {arguments.flags} --seed {arguments.seed}".split()
     is_resumed = (out / "settings.json").exists()
     words = ["--no-evaluation", "--console", "plain", "--out", str(out)]
-    words += ["--resume"] if is_resumed else flags
+    # A resume takes no preset, and refuses every other flag that differs.
+    words += ["--resume", *without_preset(flags)] if is_resumed else flags
     code = keras_dqn_command(["train", *words])
     if code:
         return code
@@ -63,6 +64,12 @@ def main():
     }
     keep(out, pathlib.Path(arguments.logs) / name, result)
     return 0
+
+
+def without_preset(flags):
+    """Returns the flags but `--preset` and its value."""
+    at = flags.index("--preset")
+    return flags[:at] + flags[at + 2 :]
 
 
 def played(out, episodes, epsilon):

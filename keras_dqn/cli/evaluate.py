@@ -6,9 +6,8 @@ import pathlib
 import sys
 from typing import Any
 
-import gymnasium
-
 from keras_dqn import checks
+from keras_dqn.cli.train import REFUSALS
 from keras_dqn.envs import EnvFault
 from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.system import files
@@ -17,8 +16,6 @@ from keras_dqn.system.exit_codes import EXIT_BROKEN
 from keras_dqn.system.exit_codes import EXIT_CONFIG
 from keras_dqn.system.exit_codes import EXIT_IO
 from keras_dqn.system.exit_codes import EXIT_STOPPED
-
-_REFUSALS = (ValueError, TypeError, MemoryError, ImportError, gymnasium.error.Error)
 
 
 def add_command(commands: Any) -> None:
@@ -70,7 +67,7 @@ def _run(parser, namespace):
         return _refuse(parser, error, EXIT_IO)
     except (EnvFault, ArithmeticError) as error:
         return _refuse(parser, error, EXIT_BROKEN)
-    except _REFUSALS as error:
+    except REFUSALS as error:
         return _refuse(parser, error, EXIT_CONFIG)
     if result is None:
         print(f"{parser.prog}: stopped", file=sys.stderr)

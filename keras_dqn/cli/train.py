@@ -53,7 +53,7 @@ SMOKE = {
     },
 }
 # Errors of `make_envs`, `DQNAgent` and so on. Their messages need no traceback.
-_REFUSALS = (ValueError, TypeError, MemoryError, ImportError, gymnasium.error.Error)
+REFUSALS = (ValueError, TypeError, MemoryError, ImportError, gymnasium.error.Error)
 
 
 class CommandError(Exception):
@@ -258,7 +258,7 @@ def _run_program(program, settings, namespace):
 def _raise_command_error(error, run):
     """Raises a `CommandError` for an expected exception of the program."""
     if not run.has_begun:
-        if isinstance(error, _REFUSALS):
+        if isinstance(error, REFUSALS):
             raise CommandError(str(error), EXIT_CONFIG) from None
         raise CommandError(
             f"The run could not start: {type(error).__name__}: {error}", EXIT_CONFIG
