@@ -68,6 +68,8 @@ def test_every_field_has_a_flag_of_its_own():
         ("--no-double-q", {"double_q": False}),
         ("--jit-compile yes", {"jit_compile": True}),
         ("--jit-compile no", {"jit_compile": False}),
+        ("--jit-compile True", {"jit_compile": True}),
+        ("--jit-compile false", {"jit_compile": False}),
         ("--jit-compile auto", {}),
         ("--no-double-q --double-q", {}),
         ("--seed 1 --seed 2", {"seed": 2}),

@@ -182,8 +182,12 @@ def value_from_text(name: str, text: Any) -> Any:
     if metadata["kind"] == "endpoints":
         return _endpoints(text)
     if metadata["kind"] == "choice" and True in metadata["choices"]:
-        return {"yes": True, "no": False}.get(text, text)
+        return _BOOLEANS.get(text.lower(), text)
     return text
+
+
+# `yes` and `no` are in the help. The error message names `True` and `False`.
+_BOOLEANS = {"yes": True, "true": True, "no": False, "false": False}
 
 
 def _number(text):
