@@ -32,6 +32,7 @@ LAYERS = {
         "checkpoint",
         "monitor",
         "pretrained",
+        "video",
     ),
     "trained": ("algorithms",),
     "compiled": ("backend",),
@@ -55,7 +56,10 @@ NEED_KERAS = {
     "models",
     "pretrained",
     "runs/parts",
+    "video/streams",
 }
+# Commands import Keras inside the function that trains or plays.
+COMMANDS = ("cli/train", "cli/evaluate", "cli/record", "cli/playing")
 PUBLIC_NAMES = {
     "DQNAgent",
     "DQN",
@@ -207,7 +211,7 @@ def test_the_numpy_half_imports_no_keras(module):
         if first == "keras_dqn" and rest:
             inner = "/".join(rest)
             # Inside the function that trains or plays: `--help` needs no Keras.
-            late = ("runs/partial_run", "cli/train", "cli/evaluate")
+            late = ("runs/partial_run", *COMMANDS)
             is_late = module in late and node.col_offset > 0
             assert not needs_keras(inner) or is_late, f"line {node.lineno}: {name}"
 

@@ -1,5 +1,7 @@
 """Networks that come with the package play as their cards say, on every backend."""
 
+import json
+
 import keras
 import pytest
 
@@ -51,6 +53,14 @@ def test_a_network_of_a_run_is_played_in_its_environment(tmp_path, capsys):
     for path in (tmp_path, tmp_path / "network.keras"):
         assert evaluate(path, "--episodes", 2, "--seed", 3) == 0
         assert "CartPole-v1: mean score" in capsys.readouterr().out
+
+
+def test_a_network_of_a_run_is_played_by_the_rules_of_its_training(tmp_path, capsys):
+    keras_dqn.pretrained.load("breakout").save(tmp_path / "network.keras")
+    settings = keras_dqn.presets.atari(env_id="Breakout", max_episode_frames=400)
+    (tmp_path / "settings.json").write_text(json.dumps(settings.to_dict()))
+    assert evaluate(tmp_path, "--episodes", 2) == 0
+    assert "mean length 100," in capsys.readouterr().out
 
 
 def test_a_network_that_has_diverged_ends_the_evaluation_in_one_line(tmp_path, capsys):

@@ -1,0 +1,150 @@
+"""What the commands that play a saved network share: its flags, and its refusals."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from keras_dqn import checks
+from keras_dqn import presets
+from keras_dqn.cli.options import Parser
+from keras_dqn.cli.train import REFUSALS
+from keras_dqn.config import Settings
+from keras_dqn.envs import EnvFault
+from keras_dqn.runs.directory import RunDirectory
+from keras_dqn.system import files
+from keras_dqn.system import signals
+from keras_dqn.system.exit_codes import EXIT_BROKEN
+from keras_dqn.system.exit_codes import EXIT_CONFIG
+from keras_dqn.system.exit_codes import EXIT_IO
+from keras_dqn.system.exit_codes import EXIT_STOPPED
+
+
+@dataclasses.dataclass(frozen=True)
+class Player:
+    """A saved network and what it plays.
+
+    Attributes:
+        path: Path of the `.keras` file.
+        env_id: String, the environment.
+        options: Dictionary of `make_envs`: those of the training, if it is known.
+        directory: `RunDirectory` if a run directory was given, else `None`.
+    """
+
+    path: pathlib.Path
+    env_id: str
+    options: dict[str, Any]
+    directory: RunDirectory | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser, epsilon: float) -> None:
+    """Adds the flags that say which network plays what, and how.
+
+    Args:
+        parser: Parser of the command.
+        epsilon: Default of `--epsilon`.
+    """
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "network",
+        nargs="?",
+        help="a .keras file, or a run directory with network.keras",
+    )
+    which.add_argument(
+        "--pretrained",
+        metavar="NAME",
+        help="a network that comes with the package: breakout",
+    )
+    parser.add_argument(
+        "--env", help="environment to play (default: that of the training, if known)"
+    )
+    parser.add_argument(
+        "--epsilon",
+        type=float,
+        default=epsilon,
+        help=f"probability of a random action (default: {epsilon:g})",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of games and actions (default: 0)"
+    )
+
+
+def run(
+    parser: Parser,
+    namespace: argparse.Namespace,
+    play: Callable[[argparse.Namespace, signals.Requests], str | None],
+) -> int:
+    """Plays with the parsed command line.
+
+    Args:
+        parser: Parser of the command.
+        namespace: The parsed namespace.
+        play: Function of the namespace and of `signals.Requests` that returns a text
+            to print, or `None` if it was stopped.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        with signals.handled(signals.COMMAND) as requests:
+            checks.probability("epsilon", namespace.epsilon)
+            checks.integer("seed", namespace.seed, minimum=0)
+            text = play(namespace, requests)
+    except KeyboardInterrupt:  # the second Ctrl-C
+        text = None
+    except OSError as error:
+        return _refuse(parser, error, EXIT_IO)
+    except (EnvFault, ArithmeticError) as error:
+        return _refuse(parser, error, EXIT_BROKEN)
+    except REFUSALS as error:
+        return _refuse(parser, error, EXIT_CONFIG)
+    if text is None:
+        print(f"{parser.prog}: stopped", file=sys.stderr)
+        return EXIT_STOPPED
+    print(text)
+    return 0
+
+
+def player_of(namespace: argparse.Namespace) -> Player:
+    """Returns the network that the command line names, and what it plays.
+
+    Raises:
+        ValueError: If it is not known what it plays.
+        OSError: If a file of the run cannot be read.
+    """
+    if namespace.pretrained is not None:
+        from keras_dqn import pretrained  # here: it needs a Keras backend
+
+        path = pretrained.path(namespace.pretrained)
+        env_id = pretrained.ENV_IDS[namespace.pretrained]
+        return Player(path, namespace.env or env_id, {})
+    path = pathlib.Path(namespace.network)
+    directory = RunDirectory(path if path.is_dir() else path.parent)
+    given = directory if path.is_dir() else None
+    path = directory.network if path.is_dir() else path
+    settings = _settings_of(directory)
+    if settings is None:
+        if namespace.env is None:
+            raise ValueError(f"`--env` must say what {path} plays. Received: no --env")
+        return Player(path, namespace.env, {}, given)
+    if namespace.env not in (None, settings.env_id):
+        return Player(path, namespace.env, {}, given)
+    options = presets.env_options(settings)
+    options.pop("life_loss", None)  # whole games
+    return Player(path, settings.env_id, options, given)
+
+
+def _settings_of(directory):
+    """Returns the `Settings` of a run, or `None` if there are none."""
+    if not directory.settings.exists():
+        return None
+    return Settings.from_dict(files.read_json(directory.settings))
+
+
+def _refuse(parser, error, code):
+    print(f"{parser.prog}: {error}", file=sys.stderr)
+    return code
