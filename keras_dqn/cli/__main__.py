@@ -7,10 +7,16 @@ from collections.abc import Sequence
 
 from keras_dqn.cli import evaluate
 from keras_dqn.cli import options
+from keras_dqn.cli import record
 from keras_dqn.cli import train
 from keras_dqn.cli import verify_resume
 
-COMMANDS = (train, evaluate, verify_resume)  # each with a function `add_command`
+COMMANDS = (
+    train,
+    evaluate,
+    record,
+    verify_resume,
+)  # each with a function `add_command`
 
 
 def main(argv: Sequence[str] | None = None) -> int:

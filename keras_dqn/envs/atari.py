@@ -144,7 +144,7 @@ class AtariEnvs(VectorEnvs):
             "rom_md5": _md5(rom_path),
         }
         self._rom = name.rom
-        self._emulator = _make_emulator(self._rom, self.options)
+        self._emulator = make_emulator(self._rom, self.options)
         self._is_in_flight = False
         action_set = self._emulator.ale.get_action_set()
         self.action_meanings = tuple(action.name for action in action_set)
@@ -154,7 +154,7 @@ class AtariEnvs(VectorEnvs):
         if self._is_in_flight:
             # Ctrl-C interrupted a step. Its results may have been received or not,
             # and waiting for them could take forever.
-            self._emulator = _make_emulator(self._rom, self.options)
+            self._emulator = make_emulator(self._rom, self.options)
             self._is_in_flight = False
         observations, info = self._emulator.reset(seed=seeds)
         self._lives = info["lives"]
@@ -232,24 +232,30 @@ def _md5(path):
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
-def _make_emulator(rom, options):
+def make_emulator(rom: str, options: dict[str, Any], **changes: Any) -> Any:
+    """Returns ALE's vector environment.
+
+    Args:
+        rom: String, ALE's name of the ROM.
+        options: See `AtariEnvs.options`.
+        **changes: Arguments of ALE that differ from those of the observations.
+    """
     from ale_py.vector_env import AtariVectorEnv
 
-    return AtariVectorEnv(
-        rom,
-        options["num_envs"],
-        num_threads=options["num_threads"],
-        max_num_frames_per_episode=_MOST_FRAMES,
-        repeat_action_probability=options["repeat_action_probability"],
-        full_action_space=options["full_action_space"],
-        autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP,
-        img_height=_FRAME_SIDE,
-        img_width=_FRAME_SIDE,
-        stack_num=_FRAME_STACK,
-        frameskip=options["frame_skip"],
-        noop_max=options["noop_max"],
-        episodic_life=options["life_loss"] == "reset",
-        life_loss_info=options["life_loss"] == "terminal",
-        reward_clipping=False,  # scores stay raw
-        use_fire_reset=options["fire_reset"],
-    )
+    arguments = {
+        "num_threads": options["num_threads"],
+        "max_num_frames_per_episode": _MOST_FRAMES,
+        "repeat_action_probability": options["repeat_action_probability"],
+        "full_action_space": options["full_action_space"],
+        "autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP,
+        "img_height": _FRAME_SIDE,
+        "img_width": _FRAME_SIDE,
+        "stack_num": _FRAME_STACK,
+        "frameskip": options["frame_skip"],
+        "noop_max": options["noop_max"],
+        "episodic_life": options["life_loss"] == "reset",
+        "life_loss_info": options["life_loss"] == "terminal",
+        "reward_clipping": False,  # scores stay raw
+        "use_fire_reset": options["fire_reset"],
+    }
+    return AtariVectorEnv(rom, options["num_envs"], **{**arguments, **changes})

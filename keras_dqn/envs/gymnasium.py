@@ -79,6 +79,29 @@ class GymnasiumEnvs(VectorEnvs):
             "gymnasium": gymnasium.__version__,
         }
 
+    @property
+    def render_mode(self) -> str | None:
+        """The render mode of the environments, or `None`."""
+        return self._envs[0].render_mode
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The `metadata` of the environments: `render_modes`, `render_fps`."""
+        return self._envs[0].metadata or {}
+
+    def render(self, index: int) -> Any:
+        """Returns what one environment renders: an image with `"rgb_array"`.
+
+        Raises:
+            EnvFault: If it fails.
+        """
+        try:
+            return self._envs[index].render()
+        except Exception as error:
+            raise _failure(f"Environment {index} ({self.env_id}), render", error) from (
+                error
+            )
+
     def _read_spaces(self):
         """Checks the spaces, and sets the attributes that depend on them."""
         action_space, space = _spaces(self._envs[0])

@@ -1,0 +1,163 @@
+"""`keras-dqn record`: films a game of a saved network, as MP4 and GIF."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import pathlib
+from typing import Any
+
+from keras_dqn import checks
+from keras_dqn.cli import playing
+
+NEEDS = ("PIL", "imageio_ffmpeg")
+GIF_SCALE = 1  # GIFs are for documents, and large
+
+
+def add_command(commands: Any) -> None:
+    """Adds `record` to the subparsers of `keras-dqn`."""
+    parser = commands.add_parser(
+        "record",
+        help="film a game of a saved network",
+        description="Films a game of a saved network: the screen, and beside it what "
+        "the network\nsees and computes. Writes video.mp4 and video.gif into the run "
+        "directory, or the\ncurrent one. Needs: pip install 'keras_dqn[video]'\nThe "
+        "environment variable KERAS_BACKEND chooses tensorflow, jax or torch.",
+    )
+    playing.add_arguments(parser, epsilon=0.01)
+    add = parser.add_argument
+    add("--out", help="file to write, .mp4 or .gif; without a suffix both")
+    add("--force", action="store_true", help="replace files that exist")
+    add(
+        "--best-of",
+        type=int,
+        default=1,
+        metavar="N",
+        help="games to play; the one with the highest score is filmed (default: 1)",
+    )
+    add("--start", type=float, default=0.0, help="first second (default: 0)")
+    add(
+        "--seconds",
+        type=float,
+        help="length of the video in seconds (default: the whole game)",
+    )
+    add(
+        "--scale",
+        type=int,
+        default=2,
+        help="of the MP4; 1 is the size of a GIF, 668 x 420 on Atari (default: 2)",
+    )
+    add(
+        "--screen-only", action="store_true", help="leave out what the network computes"
+    )
+    parser.set_defaults(run=lambda namespace: playing.run(parser, namespace, _record))
+
+
+def _record(namespace, requests):
+    _check(namespace)
+    player = playing.player_of(namespace)
+    paths = _paths(namespace, player)
+    game, frames_per_second = _play(namespace, player, requests)
+    if game is None:
+        return None
+    first = round(namespace.start * frames_per_second)
+    last = len(game.moments)
+    if namespace.seconds is not None:
+        last = min(last, first + max(1, round(namespace.seconds * frames_per_second)))
+    if first >= last:
+        raise ValueError(
+            f"`--start` must be before the end of the game, which has "
+            f"{len(game.moments) / frames_per_second:.1f} seconds. "
+            f"Received: --start {namespace.start:g}"
+        )
+    for path in paths:
+        print(f"Writing {path} ...", flush=True)
+        if not _write(
+            namespace, path, game, (first, last), frames_per_second, requests
+        ):
+            return None
+    names = " and ".join(str(path) for path in paths)
+    return f"{game.env_id}: score {game.score:g}, {last - first:,} frames in {names}"
+
+
+def _check(namespace):
+    checks.integer("best_of", namespace.best_of, minimum=1)
+    checks.integer("scale", namespace.scale, minimum=1, maximum=8)
+    checks.number("start", namespace.start, minimum=0.0)
+    if namespace.seconds is not None:
+        checks.number("seconds", namespace.seconds, above=0.0)
+    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            "`keras-dqn record` needs pip install 'keras_dqn[video]'. Not installed: "
+            + ", ".join(missing)
+        )
+
+
+def _paths(namespace, player):
+    """Returns the files to write. Refuses those that exist."""
+    if namespace.out is None:
+        folder = pathlib.Path() if player.directory is None else player.directory.path
+        stem = folder / "video"
+    else:
+        stem = pathlib.Path(namespace.out)
+    paths = [stem] if stem.suffix else [stem.with_suffix(s) for s in (".mp4", ".gif")]
+    for path in paths:
+        if path.suffix not in (".mp4", ".gif"):
+            raise ValueError(f"`--out` must end with .mp4 or .gif. Received: {path}")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "No such directory", str(path.parent))
+        if path.exists() and not namespace.force:
+            raise FileExistsError(
+                errno.EEXIST, "It exists; --force replaces it", str(path)
+            )
+    return paths
+
+
+def _play(namespace, player, requests):
+    """Returns the `Game`, or `None` if it was stopped, and frames per second."""
+    from keras_dqn.envs.screens import make_filmed_envs
+    from keras_dqn.envs.screens import make_screens
+    from keras_dqn.models import load_network  # these need a Keras backend
+    from keras_dqn.models.checking import check_fits
+    from keras_dqn.video import recording
+    from keras_dqn.video.streams import outputs_of
+
+    network = load_network(player.path)
+    with make_filmed_envs(player.env_id, **player.options) as envs:
+        check_fits(network, envs)
+        with make_screens(envs) as screens:
+            game = recording.best_of(
+                namespace.best_of,
+                outputs_of(network),
+                envs,
+                screens,
+                namespace.epsilon,
+                namespace.seed,
+                on_game=lambda number, game: print(
+                    f"Game {number + 1} of {namespace.best_of}: score {game.score:g}",
+                    flush=True,
+                ),
+                stop=lambda: requests.stop,
+            )
+        return game, screens.frames_per_second
+
+
+def _write(namespace, path, game, span, frames_per_second, requests):
+    """Writes one file. Returns whether it was not stopped."""
+    from keras_dqn.video import files
+    from keras_dqn.video.drawing import Drawing
+    from keras_dqn.video.drawing import Frames
+
+    is_gif = path.suffix == ".gif"
+    scale = GIF_SCALE if is_gif else namespace.scale
+    drawing = Drawing(game, scale, has_panel=not namespace.screen_only)
+    frames = Frames(drawing, span, lambda: requests.stop)
+    try:
+        if is_gif:
+            files.write_gif(path, frames, frames_per_second)
+        else:
+            files.write_mp4(path, frames, drawing.size, frames_per_second)
+    except InterruptedError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Films games: the screen, what the network sees, and what it computes."""
