@@ -5,14 +5,15 @@
 
 For each experiment: `curves/<experiment>.png` and `.svg`, the mean score of the last
 100 training games against agent steps and against hours, a line for each run. For the
-small tasks a picture of all, `curves/small.png` and `.svg`. In `README.md` the tables
-between the markers.
+small tasks a picture of all, `curves/small.png` and `.svg`, and one of the ablations,
+`curves/ablations.png` and `.svg`. In `README.md` the tables between the markers.
 """
 
 import argparse
 import pathlib
 import re
 
+import ablations
 import matplotlib
 from experiments import EXPERIMENTS
 from experiments import SMALL
@@ -88,8 +89,15 @@ def main():
     if len(small) > 1:
         draw_small(small, folder)
     tables = {name: table_of(runs) for name, runs in found.items()}
+    rows = ablations.summaries(arguments.logs)
+    if rows:
+        figure, axis = pyplot.subplots(figsize=(8, 3.6))
+        ablations.draw(axis, rows)
+        save(figure, folder, "ablations")
+        tables["ablations"] = ablations.table_of(rows)
     for name, table in tables.items():
-        print(f"{EXPERIMENTS[name].title}\n\n{table}")
+        title = EXPERIMENTS[name].title if name in EXPERIMENTS else name
+        print(f"{title}\n\n{table}")
     readme = arguments.out / "README.md"
     if readme.exists():
         text = TABLE.sub(lambda m: m[1] + tables.get(m[2], ""), readme.read_text())

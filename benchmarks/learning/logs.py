@@ -108,7 +108,7 @@ def table_of(runs):
             result["backend"],
             str(result["seed"]),
             f"{training['env_steps']:,}",
-            _duration(training["hours"]),
+            duration(training["hours"]),
             f"{training['last_100_mean']:.2f}",
         ]
         for each in result["evaluations"]:
@@ -118,5 +118,6 @@ def table_of(runs):
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _duration(hours):
+def duration(hours):
+    """Returns hours as text, short ones in minutes."""
     return f"{hours:.2f} h" if hours >= 1.0 else f"{60.0 * hours:.1f} min"

@@ -1,6 +1,7 @@
 """Trains one run of an experiment, plays its final network, and keeps its log.
 
     KERAS_BACKEND=jax python benchmarks/learning/train.py cartpole --seed 1
+    KERAS_BACKEND=jax python benchmarks/learning/train.py ablations --seed 1    # all
 
 The run is in `runs/learning/<experiment>/<backend>-seed<seed>`, where an earlier one
 is resumed. What is kept, under `benchmarks/learning/logs`, is the log, compressed, and
@@ -18,6 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import machine  # noqa: E402
+from experiments import ABLATIONS  # noqa: E402
 from experiments import EXPERIMENTS  # noqa: E402
 from logs import keep  # noqa: E402
 from logs import training_of  # noqa: E402
@@ -25,7 +27,8 @@ from logs import training_of  # noqa: E402
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("experiment", choices=sorted(EXPERIMENTS))
+    names = sorted([*EXPERIMENTS, *ABLATIONS, "ablations"])
+    parser.add_argument("experiment", choices=names)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--runs", default="runs/learning", help="folder of the runs")
     parser.add_argument("--logs", default=str(HERE / "logs"), help="folder to keep in")
@@ -36,26 +39,40 @@ def parse_arguments():
 
 
 def main():
-    from keras_dqn.cli.__main__ import main as keras_dqn_command
-
     arguments = parse_arguments()
-    experiment = EXPERIMENTS[arguments.experiment]
+    names = [arguments.experiment]
+    for name in ABLATIONS if names == ["ablations"] else names:
+        code = train((EXPERIMENTS | ABLATIONS)[name], name, arguments)
+        if code:
+            return code
+    return 0
+
+
+def train(experiment, name, arguments):
+    """Trains one run, plays its network and keeps its log. Returns the exit code."""
+    import plain  # here: these need a Keras backend
+
+    from keras_dqn.cli.train import main as keras_dqn_train
+    from keras_dqn.runs import parts
+
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
-    name = f"{arguments.experiment}/{backend}-seed{arguments.seed}"
+    name = f"{name}/{backend}-seed{arguments.seed}"
     out = pathlib.Path(arguments.runs) / name
     flags = f"{experiment.flags} {arguments.flags} --seed {arguments.seed}".split()
     is_resumed = (out / "settings.json").exists()
     words = ["--no-evaluation", "--console", "plain", "--out", str(out)]
     # A resume takes no preset, and refuses every other flag that differs.
     words += ["--resume", *without_preset(flags)] if is_resumed else flags
-    code = keras_dqn_command(["train", *words])
+    program = parts.train if experiment.is_dueling else plain.train
+    code = keras_dqn_train(program, "breakout", words)
     if code:
         return code
     result = {
-        "experiment": arguments.experiment,
+        "experiment": name.rpartition("/")[0],
         "backend": backend,
         "seed": arguments.seed,
         "command": " ".join([f"KERAS_BACKEND={backend}", "keras-dqn", "train", *flags]),
+        "network": "dueling" if experiment.is_dueling else "plain",
         "machine": machine.describe(),
         "training": training_of(out / "metrics.jsonl"),
         "evaluations": [
