@@ -27,12 +27,19 @@ class Evaluation:
         lengths: Int64 array, `(episodes,)`, in agent steps.
         epsilon: Probability of a random action.
         env_id: String, the environment.
+        frame_skip: Integer, emulator frames of an agent step; 1 outside Atari.
     """
 
     scores: np.ndarray
     lengths: np.ndarray
     epsilon: float
     env_id: str
+    frame_skip: int = 1
+
+    @property
+    def frames(self) -> np.ndarray:
+        """Emulator frames of each episode, int64, `(episodes,)`."""
+        return self.lengths * self.frame_skip
 
     @property
     def mean(self) -> float:
@@ -123,4 +130,5 @@ def evaluate(
         lengths=np.array([game.length for game in games], np.int64),
         epsilon=epsilon,
         env_id=envs.env_id,
+        frame_skip=envs.options.get("frame_skip", 1),
     )

@@ -29,6 +29,7 @@ LAYERS = {
     "parts": (
         "training",
         "evaluation",
+        "protocols",
         "checkpoint",
         "monitor",
         "pretrained",

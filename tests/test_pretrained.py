@@ -60,7 +60,7 @@ def test_a_network_of_a_run_is_played_by_the_rules_of_its_training(tmp_path, cap
     settings = keras_dqn.presets.atari(env_id="Breakout", max_episode_frames=400)
     (tmp_path / "settings.json").write_text(json.dumps(settings.to_dict()))
     assert evaluate(tmp_path, "--episodes", 2) == 0
-    assert "mean length 100," in capsys.readouterr().out
+    assert "200 agent steps, 800 frames" in capsys.readouterr().out
 
 
 def test_a_network_that_has_diverged_ends_the_evaluation_in_one_line(tmp_path, capsys):

@@ -29,29 +29,35 @@ class Player:
     """A saved network and what it plays.
 
     Attributes:
+        name: String, as on the command line.
         path: Path of the `.keras` file.
         env_id: String, the environment.
         options: Dictionary of `make_envs`: those of the training, if it is known.
         directory: `RunDirectory` if a run directory was given, else `None`.
     """
 
+    name: str
     path: pathlib.Path
     env_id: str
     options: dict[str, Any]
     directory: RunDirectory | None = None
 
 
-def add_arguments(parser: argparse.ArgumentParser, epsilon: float) -> None:
+def add_arguments(
+    parser: argparse.ArgumentParser, epsilon: float | None, many: bool = False
+) -> None:
     """Adds the flags that say which network plays what, and how.
 
     Args:
         parser: Parser of the command.
-        epsilon: Default of `--epsilon`.
+        epsilon: Default of `--epsilon`; `None`: it depends on the protocol.
+        many: Boolean, whether several networks may be named.
     """
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "network",
-        nargs="?",
+        nargs="*" if many else "?",
+        default=[] if many else None,
         help="a .keras file, or a run directory with network.keras",
     )
     which.add_argument(
@@ -66,7 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser, epsilon: float) -> None:
         "--epsilon",
         type=float,
         default=epsilon,
-        help=f"probability of a random action (default: {epsilon:g})",
+        help="probability of a random action (default: "
+        f"{'that of the protocol' if epsilon is None else f'{epsilon:g}'})",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of games and actions (default: 0)"
@@ -91,7 +98,8 @@ def run(
     """
     try:
         with signals.handled(signals.COMMAND) as requests:
-            checks.probability("epsilon", namespace.epsilon)
+            if namespace.epsilon is not None:
+                checks.probability("epsilon", namespace.epsilon)
             checks.integer("seed", namespace.seed, minimum=0)
             text = play(namespace, requests)
     except KeyboardInterrupt:  # the second Ctrl-C
@@ -109,20 +117,26 @@ def run(
     return 0
 
 
-def player_of(namespace: argparse.Namespace) -> Player:
-    """Returns the network that the command line names, and what it plays.
+def players_of(namespace: argparse.Namespace) -> list[Player]:
+    """Returns the networks that the command line names, and what they play.
 
     Raises:
-        ValueError: If it is not known what it plays.
-        OSError: If a file of the run cannot be read.
+        ValueError: If it is not known what one plays.
+        OSError: If a file of a run cannot be read.
     """
     if namespace.pretrained is not None:
         from keras_dqn import pretrained  # here: it needs a Keras backend
 
         path = pretrained.path(namespace.pretrained)
         env_id = pretrained.ENV_IDS[namespace.pretrained]
-        return Player(path, namespace.env or env_id, {})
-    path = pathlib.Path(namespace.network)
+        return [Player(namespace.pretrained, path, namespace.env or env_id, {})]
+    given = namespace.network
+    names = given if isinstance(given, list) else [given]
+    return [_player_of(name, namespace) for name in names]
+
+
+def _player_of(name, namespace):
+    path = pathlib.Path(name)
     directory = RunDirectory(path if path.is_dir() else path.parent)
     given = directory if path.is_dir() else None
     path = directory.network if path.is_dir() else path
@@ -130,12 +144,12 @@ def player_of(namespace: argparse.Namespace) -> Player:
     if settings is None:
         if namespace.env is None:
             raise ValueError(f"`--env` must say what {path} plays. Received: no --env")
-        return Player(path, namespace.env, {}, given)
+        return Player(name, path, namespace.env, {}, given)
     if namespace.env not in (None, settings.env_id):
-        return Player(path, namespace.env, {}, given)
+        return Player(name, path, namespace.env, {}, given)
     options = presets.env_options(settings)
     options.pop("life_loss", None)  # whole games
-    return Player(path, settings.env_id, options, given)
+    return Player(name, path, settings.env_id, options, given)
 
 
 def _settings_of(directory):

@@ -55,7 +55,7 @@ def add_command(commands: Any) -> None:
 
 def _record(namespace, requests):
     _check(namespace)
-    player = playing.player_of(namespace)
+    (player,) = playing.players_of(namespace)
     paths = _paths(namespace, player)
     game, frames_per_second = _play(namespace, player, requests)
     if game is None:
