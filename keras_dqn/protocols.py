@@ -83,6 +83,15 @@ def get(name: str) -> Protocol:
     return PROTOCOLS[checks.choice("protocol", name, PROTOCOLS)]
 
 
+def published(env_id: str) -> tuple[float, float] | None:
+    """Returns the scores of a random and a human player, `None` without any.
+
+    Args:
+        env_id: String, such as `"ALE/Breakout"`.
+    """
+    return _human_scores().get(env_id.removeprefix("ALE/").lower())
+
+
 def human_normalized(env_id: str, score: float) -> float | None:
     """Returns a score on a scale on which a random player has 0 and a human 1.
 
@@ -97,7 +106,7 @@ def human_normalized(env_id: str, score: float) -> float | None:
         - [Wang et al., 2016](https://arxiv.org/abs/1511.06581), appendix: scores of
           a random and a human player with up to 30 no-ops, in `human_scores.csv`.
     """
-    scores = _human_scores().get(env_id.removeprefix("ALE/").lower())
+    scores = published(env_id)
     if scores is None:
         return None
     random, human = scores

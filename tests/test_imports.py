@@ -61,7 +61,7 @@ NEED_KERAS = {
     "video/streams",
 }
 # Commands import Keras inside the function that trains or plays.
-COMMANDS = ("cli/train", "cli/evaluate", "cli/record", "cli/playing")
+COMMANDS = ("cli/train", "cli/evaluate", "cli/record", "cli/play", "cli/playing")
 PUBLIC_NAMES = {
     "DQNAgent",
     "DQN",

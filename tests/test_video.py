@@ -183,7 +183,7 @@ def test_eighteen_actions_and_networks_without_streams_fit():
     q_values = np.zeros((1, 18), np.float32)
     screen = recording.Packed(np.zeros((210, 160, 3), np.uint8))
     seen = recording.Packed(np.full((84, 84, 4), 90, np.uint8))
-    moment = recording.Moment(screen, seen, Outputs(q_values), 17, True, 0.0)
+    moment = recording.Moment(screen, seen, Outputs(q_values), 17, True, 0.0, 0.0)
     names = tuple("UPRIGHTFIRE" for _ in range(18))
     game = recording.Game((moment, moment), 0.0, "ALE/Seaquest", names, 0.0)
     frame = drawing.Drawing(game, 1).frame(0)

@@ -1,22 +1,24 @@
 """The command `keras-dqn`, also `python -m keras_dqn`."""
+# PYTHON_ARGCOMPLETE_OK
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
+from keras_dqn import checks
+from keras_dqn.cli import envs
 from keras_dqn.cli import evaluate
 from keras_dqn.cli import options
+from keras_dqn.cli import play
 from keras_dqn.cli import record
+from keras_dqn.cli import resume
 from keras_dqn.cli import train
 from keras_dqn.cli import verify_resume
 
-COMMANDS = (
-    train,
-    evaluate,
-    record,
-    verify_resume,
-)  # each with a function `add_command`
+# Each has a function `add_command`.
+COMMANDS = (train, resume, evaluate, record, play, envs, verify_resume)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,8 +39,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_command(commands)
-    namespace = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    _complete(parser)
+    if words and not words[0].startswith("-") and words[0] not in commands.choices:
+        hint = checks.did_you_mean(words[0], commands.choices)
+        parser.error(f"unknown command {words[0]!r}{hint and '.'}{hint}")
+    namespace = parser.parse_args(words)
     return namespace.run(namespace)
+
+
+def _complete(parser):
+    """Answers a shell that asks for completions, if argcomplete is installed."""
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
 
 
 if __name__ == "__main__":

@@ -98,9 +98,6 @@ def run(
     """
     try:
         with signals.handled(signals.COMMAND) as requests:
-            if namespace.epsilon is not None:
-                checks.probability("epsilon", namespace.epsilon)
-            checks.integer("seed", namespace.seed, minimum=0)
             text = play(namespace, requests)
     except KeyboardInterrupt:  # the second Ctrl-C
         text = None
@@ -121,9 +118,12 @@ def players_of(namespace: argparse.Namespace) -> list[Player]:
     """Returns the networks that the command line names, and what they play.
 
     Raises:
-        ValueError: If it is not known what one plays.
+        ValueError: If it is not known what one plays, or a flag is out of range.
         OSError: If a file of a run cannot be read.
     """
+    if namespace.epsilon is not None:
+        checks.probability("epsilon", namespace.epsilon)
+    checks.integer("seed", namespace.seed, minimum=0)
     if namespace.pretrained is not None:
         from keras_dqn import pretrained  # here: it needs a Keras backend
 

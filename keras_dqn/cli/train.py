@@ -133,10 +133,42 @@ def _add_arguments(parser, preset):
         action="store_true",
         help="continue the run in --out from its newest checkpoint",
     )
+    _add_run_arguments(group, "with --resume: ")
+    group.add_argument(
+        "--smoke", action="store_true", help="a short run, to check the installation"
+    )
+    options.add_preset(group, preset)
+    options.add_settings(parser)
+
+
+def add_resume_command(commands: Any) -> None:
+    """Adds `resume` to the subparsers of `keras-dqn`: `train --resume --out DIR`."""
+    parser = commands.add_parser(
+        "resume",
+        help="continue a run from its newest checkpoint",
+        description="Continues a run from its newest checkpoint, like `train --resume "
+        "--out DIR`.\nThe environment variable KERAS_BACKEND chooses tensorflow, jax "
+        "or torch.",
+        epilog=_exit_codes(),
+        add_help=False,
+    )
+    group = parser.add_argument_group("run")
+    group.add_argument("out", metavar="DIR", help="run directory")
+    _add_run_arguments(group, "")
+    options.add_settings(parser)
+    parser.set_defaults(
+        resume=True,
+        smoke=False,
+        run=lambda namespace: _run(parser, namespace, _train_any, "breakout"),
+    )
+
+
+def _add_run_arguments(group, condition):
+    """Adds the flags that new and resumed runs share."""
     group.add_argument(
         "--exact",
         action="store_true",
-        help="with --resume: from the newest checkpoint from which the run continues "
+        help=f"{condition}from the newest checkpoint from which the run continues "
         "bit for bit as if it had never stopped; fail if there is none",
     )
     group.add_argument(
@@ -147,18 +179,13 @@ def _add_arguments(parser, preset):
         "a terminal, otherwise lines",
     )
     group.add_argument(
-        "--tensorboard", action="store_true", help="write event files into --out"
+        "--tensorboard", action="store_true", help="write event files into DIR"
     )
     group.add_argument(
         "--no-evaluation",
         action="store_true",
         help="do not play whole games after the training",
     )
-    group.add_argument(
-        "--smoke", action="store_true", help="a short run, to check the installation"
-    )
-    options.add_preset(group, preset)
-    options.add_settings(parser)
 
 
 def _run(parser, namespace, program, preset):

@@ -85,6 +85,18 @@ def parse_atari_name(
     return AtariName(rom, f"ALE/{_title(rom)}", _STICKY[match["version"]])
 
 
+def games() -> list[str]:
+    """Returns the names of all games whose ROM is installed: `"Breakout"`, ...
+
+    Raises:
+        ImportError: If ALE is not installed.
+    """
+    from ale_py import roms
+
+    ids = roms.get_all_rom_ids()
+    return sorted(_title(rom) for rom in ids if roms.get_rom_path(rom) is not None)
+
+
 def is_made_by_ale(spec: Any) -> bool:
     """Whether a Gymnasium `EnvSpec` is of an ALE environment."""
     return str(spec.entry_point).startswith("ale_py")

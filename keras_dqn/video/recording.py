@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +59,7 @@ class Moment:
         action: Integer, the action taken.
         is_greedy: Boolean, whether it is the one with the highest Q-value.
         score: Float, the sum of raw rewards before the action.
+        reward: Float, the raw reward of the action.
     """
 
     screen: Packed
@@ -66,6 +68,7 @@ class Moment:
     action: int
     is_greedy: bool
     score: float
+    reward: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,13 +120,15 @@ def best_of(
         EnvFault: If an environment failed.
     """
     checks.integer("count", count, minimum=1)
-    checks.probability("epsilon", epsilon)
-    checks.integer("seed", seed, minimum=0)
     best = None
     for number in range(count):
-        game = _play(outputs, envs, screens, epsilon, seed + number, stop)
-        if game is None:
-            return None
+        moments, score = [], 0.0
+        for moment in play(outputs, envs, screens, epsilon, seed + number):
+            if stop is not None and stop():
+                return None
+            moments.append(moment)
+            score = moment.score + moment.reward
+        game = Game(tuple(moments), score, envs.env_id, action_names(envs), epsilon)
         if on_game is not None:
             on_game(number, game)
         if best is None or game.score > best.score:
@@ -131,32 +136,49 @@ def best_of(
     return best
 
 
-def _play(outputs, envs, screens, epsilon, seed, stop):
-    """Plays one game. Returns the `Game`, or `None` if it was aborted."""
-    rng = np.random.default_rng(seed)
+def play(
+    outputs: Callable[[np.ndarray], Outputs],
+    envs: VectorEnvs,
+    screens: Screens,
+    epsilon: float,
+    seed: int,
+) -> Iterator[Moment]:
+    """Plays one game and yields its moments, each after its step.
+
+    Args:
+        outputs, envs, screens, epsilon: See `best_of`.
+        seed: Integer, at least 0, of the game and of the random actions.
+
+    Raises:
+        ValueError: If an argument is out of range.
+        EnvFault: If an environment failed.
+    """
+    checks.probability("epsilon", epsilon)
+    rng = np.random.default_rng(checks.integer("seed", seed, minimum=0))
     observations = envs.reset(seed=seed)
     screen = screens.reset(seed, observations)
-    moments, score = [], 0.0
-    while stop is None or not stop():
+    score, is_over = 0.0, False
+    while not is_over:
         seen = np.moveaxis(observations, 1, -1) if envs.frame_stack else observations
         result = outputs(seen)
         actions = epsilon_greedy(result.q_values, epsilon, rng)
-        moment = Moment(
+        step = envs.step(actions)
+        yield Moment(
             screen=Packed(screen),
             observation=Packed(seen[0]),
             outputs=result,
             action=int(actions[0]),
             is_greedy=bool(actions[0] == result.q_values[0].argmax()),
             score=score,
+            reward=float(step.rewards[0]),
         )
-        moments.append(moment)
-        step = envs.step(actions)
         screen = screens.step(actions, step)
         score += float(step.rewards[0])
-        observations = step.observations
-        if step.restarted[0]:
-            names = envs.action_meanings
-            if names is None:
-                names = tuple(str(action) for action in range(envs.num_actions))
-            return Game(tuple(moments), score, envs.env_id, names, epsilon)
-    return None
+        observations, is_over = step.observations, bool(step.restarted[0])
+
+
+def action_names(envs: VectorEnvs) -> tuple[str, ...]:
+    """Returns the names of the actions, or their numbers."""
+    if envs.action_meanings is not None:
+        return envs.action_meanings
+    return tuple(str(action) for action in range(envs.num_actions))
