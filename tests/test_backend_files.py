@@ -17,7 +17,7 @@ FILES = ("device", "learner", "network")
 OFFERED = {
     "device": ["DeviceFrames", "frames_last", "backend_versions", "device_name"],
     "learner": ["TrainStep", "Learner"],
-    "network": ["QFunction", "compiled"],
+    "network": ["QFunction", "input_gradient", "compiled"],
 }
 
 

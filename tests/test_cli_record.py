@@ -11,6 +11,8 @@ from PIL import Image
 
 import keras_dqn
 from keras_dqn.video.streams import outputs_of
+from keras_dqn.video.streams import saliency_of
+from keras_dqn.video.streams import with_float_input
 from tests import runs
 
 WORDS = ("--pretrained", "breakout", "--seconds", "1")
@@ -49,6 +51,7 @@ def test_the_pretrained_network_is_filmed_as_mp4_and_gif(here, capsys):
         (["--start", "1e6"], 78, "before the end of the game"),
         (["--epsilon", "2"], 78, "epsilon"),
         (["--env", "CartPole-v1"], 78, "(4,)"),
+        (["--saliency", "--screen-only"], 78, "--screen-only"),
         (["--forse"], 64, "--force"),
     ],
 )
@@ -94,6 +97,36 @@ def test_the_streams_add_up_to_the_q_values():
     expected = found.values[:, None] + found.advantages
     np.testing.assert_allclose(found.q_values, expected, atol=1e-5)
     np.testing.assert_allclose(found.advantages.mean(axis=1), 0.0, atol=1e-6)
+
+
+def test_the_saliency_is_the_gradient_of_the_largest_q_value():
+    network = keras_dqn.models.dueling_cnn(3, (36, 36, 2), 8, seed=0)
+    observations = np.random.default_rng(0).integers(256, size=(2, 36, 36, 2))
+    observations = observations.astype(np.uint8)
+    saliency = saliency_of(network)(observations[0])
+    assert saliency.shape == (36, 36, 2)
+    # The largest gradients of the first image, by finite differences.
+    copy = with_float_input(network)
+    where = np.argsort(saliency.ravel())[-5:]
+    for position in where:
+        change = np.zeros(36 * 36 * 2, np.float32)
+        change[position] = 1.0
+        change = change.reshape(1, 36, 36, 2)
+        above, below = (
+            copy.predict_on_batch(observations[:1] + sign * change).max()
+            for sign in (1.0, -1.0)
+        )
+        expected = abs(above - below) / 2.0
+        assert saliency.ravel()[position] == pytest.approx(expected, rel=0.2)
+
+
+def test_a_film_shows_the_saliency_in_red(here):
+    words = ("--saliency", "--out", "a.gif", "--seconds", 0.5)
+    assert runs.command("record", *WORDS[:2], *words, "--start", 1) == 0
+    with Image.open("a.gif") as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)[72:150, 332:]
+    is_red = (pixels[..., 0] > 150) & (pixels[..., 1] < 100)
+    assert 20 < is_red.sum() < 0.2 * is_red.size
 
 
 def test_a_network_without_streams_has_q_values_alone():

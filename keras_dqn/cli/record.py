@@ -50,6 +50,11 @@ def add_command(commands: Any) -> None:
     add(
         "--screen-only", action="store_true", help="leave out what the network computes"
     )
+    add(
+        "--saliency",
+        action="store_true",
+        help="mark in red what the largest Q-value depends on (its gradient)",
+    )
     parser.set_defaults(run=lambda namespace: playing.run(parser, namespace, _record))
 
 
@@ -57,33 +62,45 @@ def _record(namespace, requests):
     _check(namespace)
     (player,) = playing.players_of(namespace)
     paths = _paths(namespace, player)
-    game, frames_per_second = _play(namespace, player, requests)
+    game, frames_per_second, saliency = _play(namespace, player, requests)
     if game is None:
         return None
-    first = round(namespace.start * frames_per_second)
-    last = len(game.moments)
-    if namespace.seconds is not None:
-        last = min(last, first + max(1, round(namespace.seconds * frames_per_second)))
-    if first >= last:
-        raise ValueError(
-            f"`--start` must be before the end of the game, which has "
-            f"{len(game.moments) / frames_per_second:.1f} seconds. "
-            f"Received: --start {namespace.start:g}"
-        )
+    from keras_dqn.video.drawing import Drawing  # here: it needs the extra
+    from keras_dqn.video.drawing import Frames
+
+    span = _span(namespace, game, frames_per_second)
     for path in paths:
         print(f"Writing {path} ...", flush=True)
-        if not _write(
-            namespace, path, game, (first, last), frames_per_second, requests
-        ):
+        scale = GIF_SCALE if path.suffix == ".gif" else namespace.scale
+        drawing = Drawing(game, scale, not namespace.screen_only, saliency)
+        frames = Frames(drawing, span, lambda: requests.stop)
+        if not _write(path, frames, drawing.size, frames_per_second):
             return None
     names = " and ".join(str(path) for path in paths)
-    return f"{game.env_id}: score {game.score:g}, {last - first:,} frames in {names}"
+    count = span[1] - span[0]
+    return f"{game.env_id}: score {game.score:g}, {count:,} frames in {names}"
+
+
+def _span(namespace, game, frames_per_second):
+    """Returns the numbers of the first frame and of that after the last."""
+    first, end = round(namespace.start * frames_per_second), len(game.moments)
+    if first >= end:
+        raise ValueError(
+            "`--start` must be before the end of the game, which has "
+            f"{end / frames_per_second:.1f} seconds. "
+            f"Received: --start {namespace.start:g}"
+        )
+    if namespace.seconds is None:
+        return first, end
+    return first, min(end, first + max(1, round(namespace.seconds * frames_per_second)))
 
 
 def _check(namespace):
     checks.integer("best_of", namespace.best_of, minimum=1)
     checks.integer("scale", namespace.scale, minimum=1, maximum=8)
     checks.number("start", namespace.start, minimum=0.0)
+    if namespace.saliency and namespace.screen_only:
+        raise ValueError("`--saliency` is drawn beside the screen: no --screen-only")
     if namespace.seconds is not None:
         checks.number("seconds", namespace.seconds, above=0.0)
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
@@ -115,13 +132,14 @@ def _paths(namespace, player):
 
 
 def _play(namespace, player, requests):
-    """Returns the `Game`, or `None` if it was stopped, and frames per second."""
+    """Returns the `Game`, `None` if it was stopped; frames per second; saliency."""
     from keras_dqn.envs.screens import make_filmed_envs
     from keras_dqn.envs.screens import make_screens
     from keras_dqn.models import load_network  # these need a Keras backend
     from keras_dqn.models.checking import check_fits
     from keras_dqn.video import recording
     from keras_dqn.video.streams import outputs_of
+    from keras_dqn.video.streams import saliency_of
 
     network = load_network(player.path)
     with make_filmed_envs(player.env_id, **player.options) as envs:
@@ -140,24 +158,19 @@ def _play(namespace, player, requests):
                 ),
                 stop=lambda: requests.stop,
             )
-        return game, screens.frames_per_second
+    saliency = saliency_of(network) if namespace.saliency else None
+    return game, screens.frames_per_second, saliency
 
 
-def _write(namespace, path, game, span, frames_per_second, requests):
+def _write(path, frames, size, frames_per_second):
     """Writes one file. Returns whether it was not stopped."""
     from keras_dqn.video import files
-    from keras_dqn.video.drawing import Drawing
-    from keras_dqn.video.drawing import Frames
 
-    is_gif = path.suffix == ".gif"
-    scale = GIF_SCALE if is_gif else namespace.scale
-    drawing = Drawing(game, scale, has_panel=not namespace.screen_only)
-    frames = Frames(drawing, span, lambda: requests.stop)
     try:
-        if is_gif:
+        if path.suffix == ".gif":
             files.write_gif(path, frames, frames_per_second)
         else:
-            files.write_mp4(path, frames, drawing.size, frames_per_second)
+            files.write_mp4(path, frames, size, frames_per_second)
     except InterruptedError:
         return False
     return True

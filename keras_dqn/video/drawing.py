@@ -26,18 +26,27 @@ class Drawing:
         game: `Game`.
         scale: Integer, pixels of the video for each pixel of the layout.
         has_panel: Boolean, whether the panel beside the screen is drawn.
+        saliency: Function of one observation that returns an array of its shape: how
+            much the Q-values depend on it. It is drawn in red. Or `None`.
 
     Attributes:
         size: `(width, height)` of a frame in pixels, both even.
     """
 
-    def __init__(self, game: Game, scale: int = 2, has_panel: bool = True) -> None:
+    def __init__(
+        self,
+        game: Game,
+        scale: int = 2,
+        has_panel: bool = True,
+        saliency: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
         from PIL import Image
         from PIL import ImageDraw
         from PIL import ImageFont
 
         self._image, self._draw = Image, ImageDraw
         self._game, self._scale, self._has_panel = game, scale, has_panel
+        self._saliency = saliency
         self._fonts: dict[int, Any] = {
             points: ImageFont.load_default(points * scale) for points in (12, 14, 26)
         }
@@ -66,8 +75,9 @@ class Drawing:
         pen.text(0, 8, game.env_id, 14)
         pen.text(0, 26, f"step {index:,}   epsilon {game.epsilon:g}", 12, MUTED)
         pen.text(pen.right, 4, f"{moment.score:g}", 26, anchor="ra")
-        pen.text(0, 54, "what the network sees", 12, MUTED)
-        self._draw_observation(pen, moment.observation.array(), 72)
+        note = "" if self._saliency is None else ", red: what Q depends on"
+        pen.text(0, 54, f"what the network sees{note}", 12, MUTED)
+        self._draw_observation(pen, moment, 72)
         value = self._values[index]
         name = "V, the value of the state" if _has_value(moment.outputs) else "max Q"
         pen.text(0, 160, f"{name}   {value:.3f}", 12, MUTED)
@@ -75,7 +85,8 @@ class Drawing:
         pen.text(0, 228, "Q of each action, and how far from their mean", 12, MUTED)
         self._draw_actions(pen, moment, 248)
 
-    def _draw_observation(self, pen, observation, top):
+    def _draw_observation(self, pen, moment, top):
+        observation = moment.observation.array()
         if observation.ndim != 3 or observation.dtype != np.uint8:
             numbers = [f"{x:.3g}" for x in observation.ravel()[:12]]
             for row in range(0, len(numbers), 4):
@@ -83,6 +94,10 @@ class Drawing:
             return
         channels = observation.shape[-1]
         frames = [observation] if channels == 3 else np.moveaxis(observation, -1, 0)
+        if self._saliency is not None and channels != 3:
+            saliency = np.moveaxis(self._saliency(observation), -1, 0)
+            saliency = saliency / (np.quantile(saliency, 0.999) or 1.0)
+            frames = [_reddened(*pair) for pair in zip(frames, saliency, strict=True)]
         for number, frame in enumerate(frames[-4:]):
             pen.picture(number * (FRAME_SIDE + 4), top, frame, FRAME_SIDE)
 
@@ -176,6 +191,13 @@ class _Pen:
 
     def _at(self, x, y):
         return (self._left + x) * self._scale, y * self._scale
+
+
+def _reddened(frame, saliency):
+    """Returns a gray frame in RGB, red where the saliency is near 1."""
+    share = np.clip(saliency[..., None], 0.0, 1.0)
+    red = np.array([255.0, 40.0, 40.0])
+    return np.uint8(frame[..., None] * (1.0 - share) + red * share)
 
 
 def _has_value(outputs):

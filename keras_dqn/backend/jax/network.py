@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import keras
+import numpy as np
 
 from keras_dqn.backend.base import BaseQFunction
 from keras_dqn.backend.jax.device import cpu_compiler_options
@@ -58,6 +59,24 @@ def merge(network: keras.Model, trainable: Any, non_trainable: Any) -> Any:
     pairs = zip(variables, [*trainable, *non_trainable], strict=True)
     values = {id(variable): value for variable, value in pairs}
     return [values[id(variable)] for variable in network.variables]
+
+
+def input_gradient(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function: the gradient of the largest Q-value by the observations.
+
+    Args:
+        network: `keras.Model` with a float input. Its weights must not change.
+
+    Returns:
+        Function of a float32 array `(n, *observation)` that returns one of the same
+        shape.
+    """
+
+    def total(inputs):
+        return network(inputs, training=False).max(axis=1).sum()
+
+    gradient = jax.jit(jax.grad(total))
+    return lambda observations: np.asarray(gradient(observations))
 
 
 def compiled(

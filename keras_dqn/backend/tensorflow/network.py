@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_dqn.backend.base import BaseQFunction
@@ -24,6 +26,28 @@ class QFunction(BaseQFunction):
         self.trace_counts["q_values"] += 1
         observations = self._to_network_layout(observations)
         return self._to_q_values(ForwardPass(self.network)(observations))
+
+
+def input_gradient(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function: the gradient of the largest Q-value by the observations.
+
+    Args:
+        network: `keras.Model` with a float input. Its weights must not change.
+
+    Returns:
+        Function of a float32 array `(n, *observation)` that returns one of the same
+        shape.
+    """
+
+    @tf.function(autograph=False)
+    def gradient(inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            largest = tf.reduce_max(network(inputs, training=False), axis=1)
+            total = tf.reduce_sum(largest)
+        return tape.gradient(total, inputs)
+
+    return lambda observations: gradient(tf.convert_to_tensor(observations)).numpy()
 
 
 def compiled(

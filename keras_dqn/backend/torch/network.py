@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import torch
 import torch._dynamo
 from keras import ops
@@ -62,6 +63,25 @@ def pass_class_of(network: keras.Model) -> type[ForwardPass]:
     except Exception:  # the network refuses zeros or a batch of 1
         return ForwardPass
     return ForwardPass if trial.changed else PlainPass
+
+
+def input_gradient(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function: the gradient of the largest Q-value by the observations.
+
+    Args:
+        network: `keras.Model` with a float input. Its weights must not change.
+
+    Returns:
+        Function of a float32 array `(n, *observation)` that returns one of the same
+        shape.
+    """
+
+    def gradient(observations):
+        inputs = ops.convert_to_tensor(observations).requires_grad_()
+        total = network(inputs, training=False).amax(dim=1).sum()
+        return torch.autograd.grad(total, inputs)[0].cpu().numpy()
+
+    return gradient
 
 
 def compiled(
