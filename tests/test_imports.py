@@ -45,6 +45,7 @@ LAYERS = {
         "progress",
         "replay",
         "schedules",
+        "statistics",
     ),
     "bottom": ("checks", "system"),
 }
