@@ -55,7 +55,7 @@ def known_flags():
     """The flags in `--help` of the commands."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        for command in ("train", "evaluate", "record", "verify-resume"):
+        for command in ("train", "evaluate", "record", "plot", "verify-resume"):
             assert runs.command(command, "--help") == 0
     return set(re.findall(r"--[a-z][a-z-]+", printed.getvalue()))
 
@@ -79,7 +79,7 @@ def test_the_two_commands_are_those_of_the_project():
     )
     assert test == "pip install tox && tox\n"
     assert test.strip() in (ROOT / ".ci/run").read_text()
-    extras = {"jax", "torch", "tensorboard", "video"}
+    extras = {"jax", "torch", "tensorboard", "video", "plot"}
     assert extras == set(PROJECT["optional-dependencies"])
     assert all(f".[{extra}" in README for extra in extras - {"torch"})
 

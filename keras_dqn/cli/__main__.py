@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from keras_dqn.cli import evaluate
 from keras_dqn.cli import options
+from keras_dqn.cli import plot
 from keras_dqn.cli import record
 from keras_dqn.cli import train
 from keras_dqn.cli import verify_resume
@@ -15,6 +16,7 @@ COMMANDS = (
     train,
     evaluate,
     record,
+    plot,
     verify_resume,
 )  # each with a function `add_command`
 
