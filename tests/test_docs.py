@@ -54,8 +54,9 @@ def table_after(marker):
 def known_flags():
     """The flags in `--help` of the commands."""
     printed = io.StringIO()
+    commands = ("train", "evaluate", "record", "plot", "report", "compare")
     with contextlib.redirect_stdout(printed):
-        for command in ("train", "evaluate", "record", "plot", "verify-resume"):
+        for command in (*commands, "verify-resume"):
             assert runs.command(command, "--help") == 0
     return set(re.findall(r"--[a-z][a-z-]+", printed.getvalue()))
 

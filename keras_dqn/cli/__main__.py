@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from keras_dqn.cli import compare
 from keras_dqn.cli import evaluate
 from keras_dqn.cli import options
 from keras_dqn.cli import plot
 from keras_dqn.cli import record
+from keras_dqn.cli import report
 from keras_dqn.cli import train
 from keras_dqn.cli import verify_resume
 
@@ -17,6 +19,8 @@ COMMANDS = (
     evaluate,
     record,
     plot,
+    report,
+    compare,
     verify_resume,
 )  # each with a function `add_command`
 
