@@ -91,3 +91,15 @@ def test_what_cannot_be_read_is_refused(tmp_path, capsys):
     assert runs.command("compare", tmp_path) == 74
     assert "is no run" in capsys.readouterr().err
     assert runs.command("compare") == 64
+
+
+def test_the_table_fits_into_a_narrow_terminal(tmp_path, capsys, monkeypatch):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    names = [f"{letter}-a-long-name" * 3 for letter in "ab"]
+    paths = [write(tmp_path / name, (9, [1.0, 9.0])) for name in names]
+    assert runs.command("compare", *paths) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len([line for line in lines if line.rstrip().endswith(" 1.50")]) == 2
+    assert len([line for line in lines if re.search(r" 1\.00 .* 1\.00 ", line)]) == 2

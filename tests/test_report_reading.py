@@ -76,7 +76,8 @@ def test_many_damaged_lines_are_counted(tmp_path):
 
 
 def test_lines_of_an_unknown_type_and_empty_ones_are_no_damage(tmp_path):
-    lines = [{"type": "new", "env_steps": 1, "x": []}, "", logs.metrics(3, 1.0)]
+    newer = logs.metrics(3, 1.0, losses=[1, 2])
+    lines = [{"type": "new", "env_steps": 1, "x": []}, "", newer]
     run = reading.read(logs.write(tmp_path, lines))
     assert run.warnings == () and run.metrics["env_steps"].tolist() == [3]
 

@@ -14,6 +14,7 @@ from keras_dqn.progress import decimals
 from keras_dqn.report.reading import RunLog
 
 WIDTH = 200  # characters where the output is no terminal
+WIDE = 120  # characters at which both ends of an interval are in one line
 
 
 def add_command(commands: Any) -> None:
@@ -67,17 +68,18 @@ def _show(runs):
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     heads = ["run", "mean", "median", "IQM", "P(better)"]
-    heads += ["games", "epsilon", "agent steps", "hours"]
-    for number, head in enumerate(heads):
-        longest = max(map(len, head.split()))
-        side: Any = "right" if number else "left"
-        table.add_column(head, justify=side, overflow="fold", min_width=longest)
-    for row in (_row(run, runs[0]) for run in runs):
+    heads += ["games", "epsilon", "agent\nsteps", "hours"]
+    table.add_column(heads[0], overflow="fold")
+    for head in heads[1:]:
+        table.add_column(head, justify="right", no_wrap=True)
+    between = " to " if console.width >= WIDE else "\n"
+    for row in (_row(run, runs[0], between) for run in runs):
         cells = [text.encodable(cell, console.encoding) for cell in row]
         table.add_row(*map(Text, cells))
     console.print(table)
+    console.print("Below a value is its 95 % bootstrap interval.", highlight=False)
     if len(runs) > 1:
         name = text.encodable(runs[0].name, console.encoding)
         line = (
@@ -86,26 +88,28 @@ def _show(runs):
         console.print(Text(line))
 
 
-def _row(run: RunLog, first: RunLog) -> list[str]:
+def _row(run: RunLog, first: RunLog, between: str) -> list[str]:
     """Returns the cells of a run. An interval is in the line below its value."""
     last = run.evaluations[-1]
     row = [run.name]
+    digits = decimals(float(np.abs(last.scores).max()))
     for statistic in (np.mean, np.median, statistics.iqm):
         interval = statistics.bootstrap_interval(last.scores, statistic)
-        digits = decimals(float(np.abs(last.scores).max()))
-        row.append(_cell(float(statistic(last.scores)), interval, digits))
+        value = float(statistic(last.scores))
+        row.append(_cell(value, interval, between, digits))
     if run is first:
         row.append(text.DASH)
     else:
         scores = last.scores, first.evaluations[-1].scores
         better = statistics.probability_of_improvement(*scores)
-        row.append(_cell(better, statistics.improvement_interval(*scores)))
+        interval = statistics.improvement_interval(*scores)
+        row.append(_cell(better, interval, between))
     hours = run.last("hours")
     row += [f"{len(last.scores):,}", text.number(last.epsilon, "g")]
     row += [f"{last.env_steps:,}", text.number(hours, ".2f" if hours >= 1 else ".3f")]
     return row
 
 
-def _cell(value, interval, digits=2):
+def _cell(value, interval, between, digits=2):
     value, low, high = (f"{each:.{digits}f}" for each in (value, *interval))
-    return value if low == high == value else f"{value}\n{low} to {high}"
+    return value if low == high == value else f"{value}\n{low}{between}{high}"

@@ -38,12 +38,7 @@ def charts_of(run: RunLog) -> list[dict[str, Any]]:
             "value",
         ),
         _chart("Throughput", _throughput(run), "agent steps per second", _HOURS),
-        _chart(
-            f"Distribution of scores of {run.score_units}",
-            distributions(run),
-            "share of episodes",
-            {"title": {"text": "score"}},
-        ),
+        _distribution_chart(run),
     ]
     return [chart for chart in charts if chart["traces"]]
 
@@ -112,8 +107,22 @@ def _chart(title, traces, y_title, x_axis=_STEPS):
     return {
         "title": title,
         "traces": [each for each in traces if each is not None],
-        "layout": {"xaxis": x_axis, "yaxis": {"title": {"text": y_title}}},
+        "layout": {
+            "xaxis": x_axis,
+            "yaxis": {"title": {"text": y_title}, "hoverformat": ".5~g"},
+        },
     }
+
+
+def _distribution_chart(run):
+    traces = distributions(run)
+    title = f"Distribution of scores of {run.score_units}"
+    chart = _chart(title, traces, "share of episodes", {"title": {"text": "score"}})
+    if traces:
+        width = traces[0]["x"][1] - traces[0]["x"][0]
+        chart["layout"]["xaxis"] = {"title": {"text": f"score, in bins of {width:g}"}}
+    chart["layout"]["yaxis"] |= {"tickformat": ".0%", "hoverformat": ".1%"}
+    return chart
 
 
 def _score(run):

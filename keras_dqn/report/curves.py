@@ -73,7 +73,7 @@ class Curve:
 def metric_names(runs: Sequence[RunLog]) -> list[str]:
     """Returns the names of the metrics that any of the runs logged, in order."""
     names = dict.fromkeys(name for run in runs for name in run.metrics)
-    return [name for name in names if name not in ("env_steps", "hours")]
+    return [name for name in names if name not in ("env_steps", "hours", "time")]
 
 
 def curves_of(
@@ -102,14 +102,7 @@ def curves_of(
             runs of one group have no steps in common.
     """
     checks.choice("x", x, X_LABELS)
-    names = metric_names(runs)
-    if metric not in names:
-        rule = f"one of {', '.join(names)}"
-        hint = checks.did_you_mean(metric, names)
-        raise checks.ArgumentError("metric", rule, metric, hint)
-    if group_by is not None and group_by not in SETTINGS:
-        hint = checks.did_you_mean(group_by, SETTINGS)
-        raise checks.ArgumentError("group_by", "a setting", group_by, hint)
+    _check_names(runs, metric, group_by)
     known = [run for run in runs if np.isfinite(_column(run, metric)).any()]
     if group_by is None:
         labels = _labels(known)
@@ -123,6 +116,17 @@ def curves_of(
             label = _group_label(same, members, group_by)
             found.append(_curve(same, metric, x, label, number))
     return found
+
+
+def _check_names(runs, metric, group_by):
+    names = metric_names(runs)
+    if metric not in names:
+        rule = f"one of {', '.join(names)}"
+        hint = checks.did_you_mean(metric, names)
+        raise checks.ArgumentError("metric", rule, metric, hint)
+    if group_by is not None and group_by not in SETTINGS:
+        hint = checks.did_you_mean(group_by, SETTINGS)
+        raise checks.ArgumentError("group_by", "a setting", group_by, hint)
 
 
 def mean_over_runs(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> Points:

@@ -40,9 +40,7 @@ def draw(
     Raises:
         OSError: If it cannot be written.
     """
-    import matplotlib
     from matplotlib.figure import Figure  # without pyplot, which keeps every figure
-    from matplotlib.ticker import EngFormatter
 
     figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
     axes = figure.add_subplot()
@@ -54,23 +52,34 @@ def draw(
     if any(curve.evaluations.x.size for curve in curves):
         label = "evaluations, 95 % interval"
         axes.plot([], [], "o", color="#666666", markersize=4.5, label=label)
-    axes.set_title(_plain(title))
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(alpha=0.3)
-    axes.margins(x=0.02)
-    axes.spines[["top", "right"]].set_visible(False)
-    if x_label.endswith(("steps", "frames")):
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set(title=_plain(title), xlabel=x_label, ylabel=y_label)
     _add_legend(figure, axes)
-    settings = {"svg.hashsalt": "keras_dqn", "svg.fonttype": "none"}
+    _style(axes)
+    files.replace(path, _bytes_of(figure, path.suffix))
+
+
+def _bytes_of(figure, suffix):
+    """Returns the figure as a file."""
+    import matplotlib
+
     data = io.BytesIO()
+    settings = {"svg.hashsalt": "keras_dqn", "svg.fonttype": "none"}
     with matplotlib.rc_context(settings):
-        if path.suffix == ".svg":
+        if suffix == ".svg":
             figure.savefig(data, format="svg", metadata={"Date": None})
         else:
             figure.savefig(data, format="png", dpi=_PNG_DPI)
-    files.replace(path, data.getvalue())
+    return data.getvalue()
+
+
+def _style(axes):
+    from matplotlib.ticker import EngFormatter
+
+    axes.grid(alpha=0.3)
+    axes.margins(x=0.02)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.get_xlabel().endswith(("steps", "frames")):
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _draw_curve(axes, curve, color, style):

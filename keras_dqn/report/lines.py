@@ -72,8 +72,12 @@ def _checked(record):
             if not isinstance(record.setdefault(name, {}), dict):
                 raise ValueError(f"`{name}` is not an object")
     elif kind == "metrics":
-        numbers = {key: value for key, value in record.items() if key != "type"}
-        return {"type": kind, **{key: number_of(v, key) for key, v in numbers.items()}}
+        values = {key: value for key, value in record.items() if key != "type"}
+        return {"type": kind} | {
+            key: number_of(value, key)
+            for key, value in values.items()
+            if not isinstance(value, list | dict)  # what a newer version may log
+        }
     elif kind == "episode":
         record["score"] = number_of(record.get("score"), "score")
         record["length"] = number_of(record.get("length"), "length")

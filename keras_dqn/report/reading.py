@@ -126,15 +126,7 @@ def read(path: str | os.PathLike[str]) -> RunLog:
     """
     path = pathlib.Path(path)
     log = _log_of(path)
-    lines = Lines(log)
-    records: dict[str, list[dict[str, Any]]]
-    records = {"metrics": [], "episode": [], "evaluation": [], "start": []}
-    warnings: list[str] = []
-    for record in lines:
-        if record["type"] == "start" and record["env_steps"] == 0 and records["start"]:
-            warnings.append(f"{log}: only the last of its runs is read")
-            records = {kind: [] for kind in records}
-        records.get(record["type"], []).append(record)
+    records, warnings = _records_in(log)
     if not any(records.values()):
         raise ValueError(f"{path} is no run: {log.name} has no records")
     directory = RunDirectory(path if path.is_dir() else path.parent)
@@ -156,7 +148,7 @@ def read(path: str | os.PathLike[str]) -> RunLog:
         evaluations=tuple(_evaluation(each) for each in records["evaluation"]),
         machine=_machine(directory) if path.is_dir() else {},
         video=video if path.is_dir() and video.is_file() else None,
-        warnings=(*warnings, *lines.warnings, *notes),
+        warnings=(*warnings, *notes),
     )
 
 
@@ -170,6 +162,20 @@ def _log_of(path):
     if not log.is_file():
         raise FileNotFoundError(f"{path} is no run: it has no {log.name}")
     return log
+
+
+def _records_in(log: pathlib.Path) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+    """Returns the records of the last run in a log by their type, and warnings."""
+    records: dict[str, list[dict[str, Any]]]
+    records = {"metrics": [], "episode": [], "evaluation": [], "start": []}
+    warnings: list[str] = []
+    lines = Lines(log)
+    for record in lines:
+        if record["type"] == "start" and record["env_steps"] == 0 and records["start"]:
+            warnings = [f"{log}: only the last of its runs is read"]
+            records = {kind: [] for kind in records}
+        records.get(record["type"], []).append(record)
+    return records, warnings + lines.warnings
 
 
 def _name_of(path):

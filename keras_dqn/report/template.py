@@ -150,7 +150,8 @@ function resolved(value) {
 }
 function axis(own) {
   const edge = {gridcolor: "--edge", linecolor: "--edge", zerolinecolor: "--edge"};
-  return {automargin: true, ...edge, ...own};
+  const spike = {spikecolor: "--faint", spikethickness: 1, spikedash: "dot"};
+  return {automargin: true, ...edge, ...spike, ...own};
 }
 function layout(chart) {
   return resolved({
@@ -160,7 +161,9 @@ function layout(chart) {
     font: {color: "--text", family: "system-ui, sans-serif", size: 13},
     paper_bgcolor: "rgba(0, 0, 0, 0)",
     plot_bgcolor: "rgba(0, 0, 0, 0)",
-    hoverlabel: {bgcolor: "--back", bordercolor: "--edge", font: {color: "--text"}},
+    hoverlabel: {
+      bgcolor: "--back", bordercolor: "--edge", font: {color: "--text"}, namelength: -1,
+    },
     hovermode: "x unified",
     legend: {orientation: "h", x: 0, y: 1.02, yanchor: "bottom"},
     modebar: {bgcolor: "rgba(0, 0, 0, 0)", color: "--faint", activecolor: "--text"},
