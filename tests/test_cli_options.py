@@ -11,6 +11,7 @@ from keras_dqn import presets
 from keras_dqn.cli import options
 from keras_dqn.config import FIELDS
 from keras_dqn.config import Settings
+from tests import runs
 
 pytestmark = pytest.mark.numpy
 
@@ -278,3 +279,11 @@ def test_each_setting_can_be_written_as_a_flag_and_read_back():
         else:
             argv += [name, str(value)]
     assert parsed(*argv) == settings
+
+
+@pytest.mark.parametrize("words", [("resume",), ("train", "--resume")])
+def test_help_of_a_resume_needs_no_run(words, capsys):
+    assert runs.command(*words, "--help") == 0
+    assert "--env-steps" in capsys.readouterr().out
+    assert runs.command(*words) == 64
+    assert "DIR must name the run to continue" in capsys.readouterr().err

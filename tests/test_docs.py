@@ -12,6 +12,7 @@ import tomllib
 import pytest
 
 from keras_dqn import presets
+from keras_dqn.cli import __main__
 from keras_dqn.cli.options import flag
 from keras_dqn.config import Settings
 from keras_dqn.envs import AtariEnvs
@@ -55,8 +56,9 @@ def known_flags():
     """The flags in `--help` of the commands."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        for command in ("train", "evaluate", "record", "play", "verify-resume"):
-            assert runs.command(command, "--help") == 0
+        for command in __main__.COMMANDS:
+            name = command.__name__.rpartition(".")[2].replace("_", "-")
+            assert runs.command(name, "--help") == 0
     return set(re.findall(r"--[a-z][a-z-]+", printed.getvalue()))
 
 
@@ -79,7 +81,7 @@ def test_the_two_commands_are_those_of_the_project():
     )
     assert test == "pip install tox && tox\n"
     assert test.strip() in (ROOT / ".ci/run").read_text()
-    extras = {"jax", "torch", "tensorboard", "video", "completion"}
+    extras = {"jax", "torch", "tensorboard", "video", "plot", "completion"}
     assert extras == set(PROJECT["optional-dependencies"])
     assert all(f".[{extra}" in README for extra in extras - {"torch", "completion"})
 

@@ -24,6 +24,7 @@ FRAMEWORKS = ("tensorflow", "jax", "torch")
 LAYERS = {
     "command": ("__main__",),
     "doors": ("cli",),
+    "shown": ("report",),
     "run": ("runs",),
     "whole": ("agent",),
     "parts": (

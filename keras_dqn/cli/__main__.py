@@ -8,17 +8,31 @@ import sys
 from collections.abc import Sequence
 
 from keras_dqn import checks
+from keras_dqn.cli import compare
 from keras_dqn.cli import envs
 from keras_dqn.cli import evaluate
 from keras_dqn.cli import options
 from keras_dqn.cli import play
+from keras_dqn.cli import plot
 from keras_dqn.cli import record
+from keras_dqn.cli import report
 from keras_dqn.cli import resume
 from keras_dqn.cli import train
 from keras_dqn.cli import verify_resume
 
 # Each has a function `add_command`.
-COMMANDS = (train, resume, evaluate, record, play, envs, verify_resume)
+COMMANDS = (
+    train,
+    resume,
+    evaluate,
+    compare,
+    record,
+    play,
+    plot,
+    report,
+    envs,
+    verify_resume,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

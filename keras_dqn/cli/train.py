@@ -153,7 +153,7 @@ def add_resume_command(commands: Any) -> None:
         add_help=False,
     )
     group = parser.add_argument_group("run")
-    group.add_argument("out", metavar="DIR", help="run directory")
+    group.add_argument("out", metavar="DIR", nargs="?", help="run directory")
     _add_run_arguments(group, "")
     options.add_settings(parser)
     parser.set_defaults(
@@ -217,6 +217,8 @@ def _traceback(error):
 
 def _settings(parser, namespace, preset):
     """Returns the settings of a preset, or of the run in `--out`, with changes."""
+    if namespace.help:  # a resume's shows the defaults of the preset
+        namespace.exact = namespace.resume = False
     if namespace.exact and not namespace.resume:
         raise CommandError("--exact needs --resume", EXIT_USAGE)
     if not namespace.resume:
@@ -247,7 +249,7 @@ def _settings(parser, namespace, preset):
 def _saved_settings(out):
     """Returns the settings of the run in `out`."""
     if out is None:
-        raise CommandError("--resume needs --out DIR, the run to continue", EXIT_USAGE)
+        raise CommandError("DIR must name the run to continue", EXIT_USAGE)
     path = RunDirectory(out).settings
     try:
         return Settings.from_dict(files.read_json(path))
