@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_dqn import monitor
+from keras_dqn.evaluation import Evaluation
 from keras_dqn.progress import Progress
 
 
@@ -79,6 +80,16 @@ def make_filling(iteration=0, **changes):
         replay_size=32 * iteration + 32,
     )
     return make_progress(iteration, **{**values, **changes})
+
+
+def make_evaluation(scores):
+    """An evaluation with these scores, and games of 10, 11, ... agent steps."""
+    return Evaluation(
+        scores=np.array(scores, np.float64),
+        lengths=np.arange(10, 10 + len(scores)),
+        epsilon=0.05,
+        env_id="ALE/Breakout",
+    )
 
 
 class Clock:
