@@ -60,6 +60,10 @@ def make_progress(iteration=0, **changes):
         replay_capacity=16384,
         replay_nbytes=64 * 2**20,
         seconds=0.25,
+        learning_rate=0.0625,
+        effective_sample_size=24.5,
+        sample_age_mean=8000.0,
+        max_priority=3.5,
     )
     return Progress(**{**values, **changes})
 
@@ -73,6 +77,8 @@ def make_filling(iteration=0, **changes):
         q_mean=None,
         q_std=None,
         td_error=None,
+        effective_sample_size=None,
+        sample_age_mean=None,
         episode_count=0,
         score_mean=None,
         length_mean=None,

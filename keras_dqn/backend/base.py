@@ -272,7 +272,6 @@ class BaseLearner:
     @property
     def learning_rate(self) -> float:
         """The optimizer's learning rate, a float. Set it between updates."""
-        self.sync_variables()
         return float(ops.convert_to_numpy(self.optimizer.learning_rate))
 
     @learning_rate.setter

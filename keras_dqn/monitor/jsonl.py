@@ -26,6 +26,13 @@ sampling and training |
 | `best_score` | raw score | of the best training episode so far |
 | `replay_size` | transitions | stored |
 | `replay_nbytes` | bytes | used by the replay |
+| `replay_fill` | from 0 to 1 | filled part of the replay |
+| `learning_rate` | | of the optimizer, after this iteration |
+| `effective_sample_size` | transitions | `(sum w)^2 / sum w^2` of the importance \
+weights of a minibatch, mean of this iteration |
+| `sample_age_mean` | agent steps | age of the transitions sampled in this iteration: \
+how many were stored later |
+| `max_priority` | | largest priority so far; `null` with uniform replay |
 | `score`, `length` | raw score, agent steps | of one episode |
 | `env_index` | | number of the environment, from 0 |
 | `lives` | | left at the end of the episode |

@@ -34,6 +34,11 @@ _METRICS = (
     "best_score",
     "replay_size",
     "replay_nbytes",
+    "replay_fill",
+    "learning_rate",
+    "effective_sample_size",
+    "sample_age_mean",
+    "max_priority",
 )
 _EPISODE = ("env_index", "score", "length", "lives", "truncated")
 
