@@ -75,7 +75,8 @@ def run(
             actor.restart(state.envs_seed(), epsilon)
         episodes = actor.collect(settings.vector_steps_per_iteration, epsilon)
         state.record(episodes, actor.reward_abs_max)
-        updates, sampled = [], []
+        updates: list[Any] = []
+        sampled: list[tuple[float, float]] = []
         if replay.size >= settings.learning_starts:
             updates, sampled = learn(learner, replay, settings, beta, state)
             if state.iteration % settings.target_sync_interval_iterations == 0:

@@ -20,6 +20,7 @@ from keras_dqn.config import SettingsError
 from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.evaluation import Evaluation
+from keras_dqn.monitor import Monitor
 from keras_dqn.monitor import PlainConsole
 from keras_dqn.progress import Progress
 from keras_dqn.runs import provenance
@@ -55,11 +56,12 @@ class Run:
         settings: `Settings`.
         out: Path of the run directory. `__enter__` creates and locks it.
         console: String, see `monitor.make_console`.
-        tensorboard: Boolean, whether to write event files.
+        tensorboard: Boolean, whether to write event files, if there are none yet.
         resume: Boolean, whether to continue from the newest checkpoint.
         exact: Boolean. With `resume`: from the newest checkpoint from which the run
             continues bit for bit as if it had never stopped.
         evaluation: Boolean, whether `evaluate` plays games.
+        monitors: List of further `monitor.Monitor`s, such as `monitor.Sink`.
         callbacks: Callables, see `DQNAgent.fit`. They are called after a due
             evaluation and before a due checkpoint.
 
@@ -89,12 +91,15 @@ class Run:
         resume: bool = False,
         exact: bool = False,
         evaluation: bool = True,
+        monitors: Sequence[Monitor] = (),
         callbacks: Sequence[Callable[[DQNAgent, Progress], Any]] = (),
     ) -> None:
         self.settings = settings
         self.directory = RunDirectory(out)
         self.state = run_state.RunState.from_seed(settings.seed)
-        self._monitors = RunMonitors(self.directory, settings, console, tensorboard)
+        self._monitors = RunMonitors(
+            self.directory, settings, console, tensorboard, resume, monitors
+        )
         self._callbacks = [self._evaluate_when_due, *callbacks, self._save_when_due]
         self.agent: DQNAgent
         self.envs: VectorEnvs
@@ -248,6 +253,8 @@ class Run:
                 f"Warning: {self._lock.taken_over} was using this directory and ended "
                 "without releasing it"
             )
+        if self._monitors.warning is not None:
+            self.warn(self._monitors.warning)
         if self._resumes:
             self._load()
         settings = files.json_bytes(self.settings.to_dict())

@@ -229,19 +229,6 @@ class Learner(BaseLearner):
         )
         return np.asarray(q_values, "float32")
 
-    @property
-    def learning_rate(self) -> float:
-        """The optimizer's learning rate, a float. Set it between updates."""
-        # A schedule reads the number of updates. A constant is in its Keras variable.
-        counts = self._counts if self._is_newer else []
-        pairs = [(variable, self._state.slots[i]) for i, variable in counts]
-        with keras.StatelessScope(state_mapping=pairs):
-            return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
-
-    @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
-        BaseLearner.learning_rate.fset(self, value)
-
     def sync_target(self) -> None:
         """Copies the online network to the target network."""
         self._pull_written_values()
@@ -285,6 +272,11 @@ class Learner(BaseLearner):
         self._variables = [variable for group in groups for variable in group]
         self._counts = [(i, v) for i, v in enumerate(groups[2]) if v.ndim == 0]
         self._remember_values()
+
+    def _counts_scope(self):
+        counts = self._counts if self._is_newer else []
+        pairs = [(variable, self._state.slots[i]) for i, variable in counts]
+        return keras.StatelessScope(state_mapping=pairs)
 
     def _arrays(self):
         return [array for group in (*self._state, self._target) for array in group]
