@@ -28,6 +28,7 @@ import numpy as np
 from keras_dqn.config import SettingsError
 from keras_dqn.exploration import epsilon_greedy
 from keras_dqn.progress import Progress
+from keras_dqn.replay.sample import effective_sample_size
 
 if TYPE_CHECKING:
     from keras_dqn.config import Settings
@@ -76,7 +77,7 @@ def run(
         episodes = actor.collect(settings.vector_steps_per_iteration, epsilon)
         state.record(episodes, actor.reward_abs_max)
         updates: list[Any] = []
-        sampled: list[tuple[float, float]] = []
+        sampled: list[tuple[np.ndarray, np.ndarray]] = []
         if replay.size >= settings.learning_starts:
             updates, sampled = learn(learner, replay, settings, beta, state)
             if state.iteration % settings.target_sync_interval_iterations == 0:
@@ -162,7 +163,7 @@ class Actor:
 
 def learn(
     learner: Any, replay: Replay, settings: Settings, beta: float, state: RunState
-) -> tuple[list[Any], list[tuple[float, float]]]:
+) -> tuple[list[Any], list[tuple[np.ndarray, np.ndarray]]]:
     """Takes the gradient steps of an iteration.
 
     Args:
@@ -174,7 +175,7 @@ def learn(
 
     Returns:
         `(updates, sampled)`: lists with an entry for each dispatch. Those of `sampled`
-        are the effective sample size and the mean age of the sampled transitions.
+        are the weights and the ages of the sampled transitions.
     """
     at_once = settings.updates_per_dispatch
     updates, sampled = [], []
@@ -191,7 +192,7 @@ def learn(
         replay.update_priorities(sample.ids, update.priorities)
         state.updates += at_once
         updates.append(update)
-        sampled.append((sample.effective_sample_size, sample.mean_age))
+        sampled.append((sample.batch["weights"], sample.ages))
     return updates, sampled
 
 
@@ -256,7 +257,7 @@ def _learning_statistics(updates, sampled):
         return {"is_training": False, **dict.fromkeys(unknown)}
     q_values = np.concatenate([update.q_values.ravel() for update in updates])
     td_errors = np.concatenate([update.td_errors.ravel() for update in updates])
-    sizes, ages = zip(*sampled, strict=True)
+    weights, ages = zip(*sampled, strict=True)
     return {
         "is_training": True,
         "loss": float(np.mean([np.mean(update.loss) for update in updates])),
@@ -264,8 +265,8 @@ def _learning_statistics(updates, sampled):
         "q_std": float(q_values.std()),
         "q_abs_max": float(np.abs(q_values).max()),
         "td_error": float(np.abs(td_errors).mean()),
-        "effective_sample_size": sum(sizes) / len(sizes),
-        "sample_age_mean": sum(ages) / len(ages),
+        "effective_sample_size": effective_sample_size(np.stack(weights)),
+        "sample_age_mean": float(np.stack(ages).mean()),
     }
 
 

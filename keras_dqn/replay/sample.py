@@ -33,25 +33,30 @@ class Sample:
     newest: int
 
     @property
-    def mean_age(self) -> float:
-        """Mean age of the transitions, in agent steps of all environments.
+    def ages(self) -> np.ndarray:
+        """The age of each transition, int64, shape `n`, in agent steps.
 
-        The age is the number of transitions that were added later: 0 for the newest.
+        It is the number of transitions, of all environments, that were added later.
         """
-        return float(self.newest - self.ids.mean())
+        return self.newest - self.ids
 
-    @property
-    def effective_sample_size(self) -> float:
-        """`(sum w)^2 / sum w^2` of the weights `w` of a minibatch, in transitions.
 
-        It is the size of a minibatch of equal weights whose weighted mean has the same
-        variance. Float from 1 to `batch_size`, the mean over the minibatches; 0 if
-        all weights are 0.
+def effective_sample_size(weights: np.ndarray) -> float:
+    """Returns `(sum w)^2 / sum w^2` of the weights `w` of a minibatch, in transitions.
 
-        Reference:
-            - Kish, L., 1965, "Survey Sampling", Wiley.
-        """
-        weights = self.batch["weights"].astype(np.float64)
-        weights = weights.reshape(-1, weights.shape[-1])
-        squares = np.maximum(np.einsum("ij,ij->i", weights, weights), 1e-300)
-        return float((weights.sum(1) ** 2 / squares).mean())
+    It is the size of a minibatch of equal weights whose weighted mean has the same
+    variance.
+
+    Args:
+        weights: Float array, shape `(*batches, batch_size)`.
+
+    Returns:
+        Float from 1 to `batch_size`, the mean over the minibatches. A minibatch whose
+        weights are all 0 counts as 0.
+
+    Reference:
+        - Kish, L., 1965, "Survey Sampling", Wiley.
+    """
+    weights = weights.reshape(-1, weights.shape[-1]).astype(np.float64)
+    squares = np.maximum(np.square(weights).sum(1), 1e-300)
+    return float((weights.sum(1) ** 2 / squares).mean())
