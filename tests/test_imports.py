@@ -53,6 +53,7 @@ NEED_KERAS = {
     "algorithms",
     "backend",
     "models",
+    "monitor/keras_callbacks",
     "pretrained",
     "runs/parts",
     "video/streams",

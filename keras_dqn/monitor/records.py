@@ -118,8 +118,16 @@ class Records(Monitor):
             "training_seconds": self.training_seconds,
             "env_steps_per_second": env_steps_per_second,
             "updates_per_second": updates_per_second,
-            **{name: getattr(progress, name) for name in _METRICS},
+            **metrics_of(progress),
         }
+
+
+def metrics_of(progress: Progress) -> dict[str, Any]:
+    """Returns the fields of `Progress` that a record of type "metrics" has.
+
+    Counters, rates and seconds are left out.
+    """
+    return {name: getattr(progress, name) for name in _METRICS}
 
 
 def as_json(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,7 +21,6 @@ from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.evaluation import Evaluation
 from keras_dqn.monitor import Monitor
 from keras_dqn.monitor import PlainConsole
-from keras_dqn.progress import Progress
 from keras_dqn.runs import provenance
 from keras_dqn.runs.checkpoints import RunCheckpoints
 from keras_dqn.runs.checkpoints import check_none_lost
@@ -38,6 +36,7 @@ from keras_dqn.system.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from keras_dqn.agent import DQNAgent
+    from keras_dqn.monitor.keras_callbacks import Callback
 
 
 class Run:
@@ -62,8 +61,8 @@ class Run:
             continues bit for bit as if it had never stopped.
         evaluation: Boolean, whether `evaluate` plays games.
         monitors: List of further `monitor.Monitor`s, such as `monitor.Sink`.
-        callbacks: Callables, see `DQNAgent.fit`. They are called after a due
-            evaluation and before a due checkpoint.
+        callbacks: See `DQNAgent.fit`. They are called after a due evaluation and before
+            a due checkpoint.
 
     Attributes:
         settings: `Settings`.
@@ -92,7 +91,7 @@ class Run:
         exact: bool = False,
         evaluation: bool = True,
         monitors: Sequence[Monitor] = (),
-        callbacks: Sequence[Callable[[DQNAgent, Progress], Any]] = (),
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         self.settings = settings
         self.directory = RunDirectory(out)
