@@ -36,6 +36,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import TypeAlias
 
 import keras
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from keras_dqn.progress import Progress
 
 # A Keras callback, or a function `callback(agent, progress)`.
-Callback = keras.callbacks.Callback | Callable[[Any, Any], Any]
+Callback: TypeAlias = keras.callbacks.Callback | Callable[[Any, Any], Any]
 _BATCH_HOOKS = (
     "on_batch_begin",
     "on_batch_end",
@@ -73,7 +74,7 @@ def called(
     Yields:
         List of callables `callback(agent, progress)`, in the same order.
     """
-    functions = [
+    functions: list[Callable[[Any, Progress], Any]] = [
         _Calls(each, agent, settings)
         if isinstance(each, keras.callbacks.Callback)
         else each
