@@ -32,6 +32,8 @@ from keras_dqn.monitor import RunInfo
 from keras_dqn.monitor import make_console
 from keras_dqn.monitor.arguments import check_callbacks
 from keras_dqn.monitor.arguments import check_monitors
+from keras_dqn.monitor.keras_callbacks import Callback
+from keras_dqn.monitor.keras_callbacks import called
 from keras_dqn.progress import divergence_warning
 from keras_dqn.replay.arguments import as_replay
 from keras_dqn.system import signals
@@ -154,7 +156,7 @@ class DQNAgent:
         settings: Settings | None = None,
         state: run_state.RunState | None = None,
         monitors: Monitor | str | None = "auto",
-        callbacks: Sequence[Callable[[DQNAgent, Progress], Any]] = (),
+        callbacks: Sequence[Callback] = (),
         **changes: Any,
     ) -> Progress | None:
         """Trains for `env_steps` agent steps.
@@ -176,7 +178,8 @@ class DQNAgent:
             monitors: `"auto"` (a live panel on a terminal, otherwise text lines),
                 `None` (no output), or a `monitor.Monitor`, which is closed.
             callbacks: Callables `callback(agent, progress)`, called after every
-                iteration. The run ends when one returns true.
+                iteration, that end the run if they return true; and Keras callbacks,
+                see `monitor.keras_callbacks`.
             **changes: Fields of `Settings` for the training loop: `batch_size`,
                 `epsilon_endpoints`, `target_sync_env_steps`, `seed`, ...
 
@@ -203,9 +206,7 @@ class DQNAgent:
         self._attach_frames(settings.replay_device)
         if not isinstance(monitors, Monitor):
             interval = settings.log_interval_iterations
-            monitors = make_console(
-                monitors or "none", log_interval_iterations=interval
-            )
+            monitors = make_console(monitors or "none", None, interval)
         if state is None:
             if "seed" not in changes:
                 seed = run_state.fit_seed(settings.seed, self._fits)
@@ -214,7 +215,9 @@ class DQNAgent:
         self._fits += 1
         with monitors, signals.handled() as requests:
             monitors.start(self.run_info(envs, settings))
-            return self._run_loop(envs, settings, state, monitors, callbacks, requests)
+            with called(callbacks, self, settings, monitors) as functions:
+                options = (settings, state, monitors, functions, requests)
+                return self._run_loop(envs, *options)
 
     def evaluate(
         self,
@@ -236,8 +239,7 @@ class DQNAgent:
             episodes: Integer, at least 1.
             epsilon: Float from 0 to 1, probability of a random action.
             seed: Integer, or tuple of integers, for games and random actions.
-            num_envs: Integer, environments stepped together. Default: `episodes`,
-                at most 8.
+            num_envs: Integer, environments stepped together. Default: up to 8.
             stop: Callable without arguments, called before every step, or `None`.
                 The evaluation is aborted when it returns true.
             **options: Options of `make_envs`. Default: those of `env`. Atari games
@@ -254,9 +256,7 @@ class DQNAgent:
             return self._evaluate(env, episodes, epsilon, seed, stop)
         if env is None:
             if self._envs is None:
-                raise RuntimeError(
-                    "`env` must be given before the first `build` or `fit`."
-                )
+                raise RuntimeError("Give `env` before the first `build` or `fit`.")
             env = self._envs
         if num_envs is None:
             num_envs = min(checks.integer("episodes", episodes, minimum=1), 8)
@@ -319,8 +319,7 @@ class DQNAgent:
 
     def _attach_frames(self, replay_device):
         """Makes minibatches hold frames, or indices of frames on the device."""
-        # Another agent may have used the replay since the last call.
-        frames = self.replay.attached_frames
+        frames = self.replay.attached_frames  # perhaps those of another agent
         if replay_device == "host":
             if frames is not None:
                 self.replay.attach_frames(None)

@@ -51,6 +51,14 @@ class Progress:
         histogram_targets: The targets of the same minibatch, float32 `(batch,)`.
         q_abs_max: Largest |Q(s, a)| over all sampled transitions.
         reward_abs_max: Largest |training reward| since the start of the run.
+        learning_rate: The optimizer's learning rate after this iteration.
+        effective_sample_size: `(sum w)^2 / sum w^2` of the importance-sampling weights
+            `w` of a minibatch, in transitions, the mean over the iteration. `None`
+            without gradient steps.
+        sample_age_mean: Mean age of all sampled transitions, in agent steps: how many
+            were stored later. `None` without gradient steps.
+        max_priority: Largest priority so far, which new transitions get. `None` with
+            uniform replay.
     """
 
     iteration: int
@@ -79,6 +87,15 @@ class Progress:
     histogram_targets: np.ndarray | None = None
     q_abs_max: float = 0.0
     reward_abs_max: float = 0.0
+    learning_rate: float | None = None
+    effective_sample_size: float | None = None
+    sample_age_mean: float | None = None
+    max_priority: float | None = None
+
+    @property
+    def replay_fill(self) -> float:
+        """Fraction of the replay that is filled, from 0 to 1."""
+        return self.replay_size / self.replay_capacity
 
     @property
     def env_steps_per_second(self) -> float:

@@ -28,6 +28,7 @@ import numpy as np
 from keras_dqn.config import SettingsError
 from keras_dqn.exploration import epsilon_greedy
 from keras_dqn.progress import Progress
+from keras_dqn.replay.sample import effective_sample_size
 
 if TYPE_CHECKING:
     from keras_dqn.config import Settings
@@ -75,9 +76,10 @@ def run(
             actor.restart(state.envs_seed(), epsilon)
         episodes = actor.collect(settings.vector_steps_per_iteration, epsilon)
         state.record(episodes, actor.reward_abs_max)
-        updates = []
+        updates: list[Any] = []
+        sampled: list[tuple[np.ndarray, np.ndarray]] = []
         if replay.size >= settings.learning_starts:
-            updates = learn(learner, replay, settings, beta, state)
+            updates, sampled = learn(learner, replay, settings, beta, state)
             if state.iteration % settings.target_sync_interval_iterations == 0:
                 learner.sync_target()
         progress = Progress(
@@ -86,7 +88,8 @@ def run(
             seconds=time.perf_counter() - started,
             episodes=tuple(episodes),
             **_counters(settings, state),
-            **_statistics(updates, state, replay),
+            **_learning_statistics(updates, sampled),
+            **_statistics(learner, replay, state),
             **_histogram(updates, settings, state),
         )
         state.iteration += 1
@@ -160,7 +163,7 @@ class Actor:
 
 def learn(
     learner: Any, replay: Replay, settings: Settings, beta: float, state: RunState
-) -> list[Any]:
+) -> tuple[list[Any], list[tuple[np.ndarray, np.ndarray]]]:
     """Takes the gradient steps of an iteration.
 
     Args:
@@ -171,10 +174,11 @@ def learn(
         state: `RunState`. Its `updates` are increased, and its `replay_rng` is used.
 
     Returns:
-        List of `Update`, one for each dispatch.
+        `(updates, sampled)`: lists with an entry for each dispatch. Those of `sampled`
+        are the weights and the ages of the sampled transitions.
     """
     at_once = settings.updates_per_dispatch
-    found = []
+    updates, sampled = [], []
     for _ in range(settings.updates_per_iteration // at_once):
         sample = replay.sample(
             settings.batch_size,
@@ -187,8 +191,9 @@ def learn(
         update = step(sample.batch)
         replay.update_priorities(sample.ids, update.priorities)
         state.updates += at_once
-        found.append(update)
-    return found
+        updates.append(update)
+        sampled.append((sample.batch["weights"], sample.ages))
+    return updates, sampled
 
 
 def check_learning_starts(
@@ -245,23 +250,32 @@ def _counters(settings, state):
     }
 
 
-def _statistics(updates, state, replay):
-    """Returns the statistics of training, episodes and replay for `Progress`."""
-    statistics = state.statistics
-    learning = {"loss": None, "q_mean": None, "q_std": None, "td_error": None}
-    if updates:
-        q_values = np.concatenate([update.q_values.ravel() for update in updates])
-        td_errors = np.concatenate([update.td_errors.ravel() for update in updates])
-        learning = {
-            "loss": float(np.mean([np.mean(update.loss) for update in updates])),
-            "q_mean": float(q_values.mean()),
-            "q_std": float(q_values.std()),
-            "q_abs_max": float(np.abs(q_values).max()),
-            "td_error": float(np.abs(td_errors).mean()),
-        }
+def _learning_statistics(updates, sampled):
+    """Returns the statistics of the gradient steps for `Progress`."""
+    if not updates:
+        unknown = ("loss", "q_mean", "q_std", "td_error")
+        return {"is_training": False, **dict.fromkeys(unknown)}
+    q_values = np.concatenate([update.q_values.ravel() for update in updates])
+    td_errors = np.concatenate([update.td_errors.ravel() for update in updates])
+    weights, ages = zip(*sampled, strict=True)
     return {
-        **learning,
-        "is_training": bool(updates),
+        "is_training": True,
+        "loss": float(np.mean([np.mean(update.loss) for update in updates])),
+        "q_mean": float(q_values.mean()),
+        "q_std": float(q_values.std()),
+        "q_abs_max": float(np.abs(q_values).max()),
+        "td_error": float(np.abs(td_errors).mean()),
+        "effective_sample_size": effective_sample_size(np.stack(weights)),
+        "sample_age_mean": float(np.stack(ages).mean()),
+    }
+
+
+def _statistics(learner, replay, state):
+    """Returns the statistics of episodes, learner and replay for `Progress`."""
+    statistics = state.statistics
+    return {
+        "learning_rate": learner.learning_rate,
+        "max_priority": replay.max_priority,
         "reward_abs_max": state.reward_abs_max,
         "episode_count": statistics.count,
         "score_mean": statistics.mean(statistics.scores),

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_dqn import monitor
+from keras_dqn.evaluation import Evaluation
 from keras_dqn.progress import Progress
 
 
@@ -59,6 +60,10 @@ def make_progress(iteration=0, **changes):
         replay_capacity=16384,
         replay_nbytes=64 * 2**20,
         seconds=0.25,
+        learning_rate=0.0625,
+        effective_sample_size=24.5,
+        sample_age_mean=8000.0,
+        max_priority=3.5,
     )
     return Progress(**{**values, **changes})
 
@@ -72,6 +77,8 @@ def make_filling(iteration=0, **changes):
         q_mean=None,
         q_std=None,
         td_error=None,
+        effective_sample_size=None,
+        sample_age_mean=None,
         episode_count=0,
         score_mean=None,
         length_mean=None,
@@ -79,6 +86,16 @@ def make_filling(iteration=0, **changes):
         replay_size=32 * iteration + 32,
     )
     return make_progress(iteration, **{**values, **changes})
+
+
+def make_evaluation(scores):
+    """An evaluation with these scores, and games of 10, 11, ... agent steps."""
+    return Evaluation(
+        scores=np.array(scores, np.float64),
+        lengths=np.arange(10, 10 + len(scores)),
+        epsilon=0.05,
+        env_id="ALE/Breakout",
+    )
 
 
 class Clock:

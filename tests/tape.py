@@ -15,6 +15,8 @@ from tests.toys import CountingEnv
 class TapeLearner:
     """Stands in for a learner: writes down each call and returns constants."""
 
+    learning_rate = 0.125
+
     def __init__(self, num_actions, tape=None):
         self.num_actions = num_actions
         self.tape = [] if tape is None else tape

@@ -72,7 +72,7 @@ class Meter(keras.callbacks.Callback):
         ((print for _ in range(2)), ["`callbacks` must be a list", "generator"]),
         (Meter(), ["`callbacks` must be a list", "Meter"]),
         (
-            [print, Meter()],
+            [Meter(), Meter],
             ["`callbacks[1]`", "callback(agent, progress)", "Keras", "Meter"],
         ),
         ([Meter], ["`callbacks[0]`", "callback(agent, progress)", "Meter"]),

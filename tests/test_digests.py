@@ -82,6 +82,7 @@ def test_metrics_are_compared_without_times_and_starts(tmp_path):
     start = {"type": "start", "env_steps": 0}
     one = write("a", start, line)
     assert one == write("b", {**line, "env_steps_per_second": 2.0})
+    assert one == write("b", {**line, "time": 3.0, "training_seconds": 4.0})
     assert one != write("c", line, line)
     assert one != write("d", {**line, "loss": 1.0})
 

@@ -29,7 +29,6 @@ LAYERS = {
     "whole": ("agent",),
     "parts": (
         "training",
-        "evaluation",
         "protocols",
         "checkpoint",
         "monitor",
@@ -39,7 +38,7 @@ LAYERS = {
     "trained": ("algorithms",),
     "compiled": ("backend",),
     "presets": ("presets",),
-    "settings": ("config", "run_state"),
+    "settings": ("config", "evaluation", "run_state"),
     "ground": (
         "envs",
         "exploration",
@@ -57,6 +56,7 @@ NEED_KERAS = {
     "algorithms",
     "backend",
     "models",
+    "monitor/keras_callbacks",
     "pretrained",
     "runs/parts",
     "video/streams",

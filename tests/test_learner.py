@@ -223,9 +223,13 @@ def test_setting_the_same_learning_rate_between_updates_changes_nothing():
     tiny.assert_same(touched.state_dict(), plain.state_dict())
 
 
-def test_the_learning_rate_of_a_schedule_is_the_current_one():
+@pytest.mark.parametrize("scales_loss", [False, True])
+def test_the_learning_rate_of_a_schedule_is_the_current_one(scales_loss):
     schedule = keras.optimizers.schedules.PolynomialDecay(1.0, 4, 0.0)
-    learner = tiny.learner(keras.optimizers.SGD(schedule))
+    optimizer = keras.optimizers.SGD(schedule)
+    if scales_loss:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    learner = tiny.learner(optimizer)
     for expected in (1.0, 0.75, 0.5):
         assert learner.learning_rate == pytest.approx(expected)
         learner.update(tiny.batch())

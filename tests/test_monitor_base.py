@@ -7,6 +7,7 @@ import pytest
 
 from keras_dqn import monitor
 from keras_dqn.progress import divergence_warning
+from tests.records import make_evaluation
 from tests.records import make_info
 from tests.records import make_progress
 
@@ -36,6 +37,9 @@ class Recorder(monitor.Monitor):
     def message(self, text):
         self._note(text)
 
+    def evaluation(self, env_steps, result, is_final):
+        self._note(f"evaluation {env_steps} {result.mean} {is_final}")
+
     def close(self):
         self._note("close")
 
@@ -47,7 +51,8 @@ def test_monitors_pass_every_call_on_to_all_of_them_in_order():
     both.start(make_info())
     both.write(make_progress())
     both.message("hello")
-    expected = ["resume 320", "start", "write", "hello"]
+    both.evaluation(320, make_evaluation([1.5]), False)
+    expected = ["resume 320", "start", "write", "hello", "evaluation 320 1.5 False"]
     assert calls == [(name, call) for call in expected for name in "ab"]
 
 

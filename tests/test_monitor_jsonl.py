@@ -5,17 +5,28 @@ import logging
 import resource
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
 from keras_dqn import monitor
+from keras_dqn.monitor import jsonl
+from tests.records import Clock
 from tests.records import Episode
+from tests.records import make_evaluation
 from tests.records import make_filling
 from tests.records import make_info
 from tests.records import make_progress
 
 pytestmark = pytest.mark.numpy
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(time, "time", clock)
+    return clock
 
 
 def write(path, iterations, resume=None, **changes):
@@ -49,6 +60,7 @@ def test_one_object_comes_for_each_interval_and_one_for_each_episode(tmp_path):
     assert first == {
         "type": "episode",
         "env_steps": 96,
+        "time": 1000.0,
         "env_index": 0,
         "score": 5.0,
         "length": 9,
@@ -63,8 +75,10 @@ def test_the_figures_are_those_of_the_record(tmp_path):
     assert read(path, "metrics")[1] == {
         "type": "metrics",
         "env_steps": 320,
+        "time": 1000.0,
         "iteration": 10,
         "updates": 80,
+        "training_seconds": 2.75,  # 11 x 0.25 s
         "env_steps_per_second": 128.0,  # 32 in 0.25 s
         "updates_per_second": 32.0,  # 8 in 0.25 s
         "loss": 0.125,
@@ -79,6 +93,11 @@ def test_the_figures_are_those_of_the_record(tmp_path):
         "best_score": 42.0,
         "replay_size": 16384,
         "replay_nbytes": 64 * 2**20,
+        "replay_fill": 1.0,
+        "learning_rate": 0.0625,
+        "effective_sample_size": 24.5,
+        "sample_age_mean": 8000.0,
+        "max_priority": 3.5,
     }
 
 
@@ -153,6 +172,134 @@ def test_resuming_leaves_an_earlier_run_in_the_file_alone(tmp_path):
     write(path, range(21))
     write(path, range(10, 21), resume=10 * 32)
     assert steps(path) == [0, 320, 640, 960, 1280, 0, 320, 640]
+
+
+def test_the_time_of_a_line_is_that_of_the_clock_to_a_tenth(tmp_path, clock):
+    path = tmp_path / "metrics.jsonl"
+    clock.seconds = 1_800_000_000.26
+    write(path, [0])
+    assert [line["time"] for line in read(path)] == [1_800_000_000.3] * 2
+
+
+def training_seconds(path):
+    return [line["training_seconds"] for line in read(path, "metrics")]
+
+
+def test_training_seconds_continue_from_the_last_line_that_is_kept(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    write(path, range(31), seconds=1.0)
+    write(path, range(20, 31), resume=20 * 32, seconds=2.0)
+    assert training_seconds(path) == [1.0, 11.0, 11.0 + 2.0, 11.0 + 22.0]
+    write(path, range(11), seconds=1.0)  # a new run in the same file
+    write(path, range(10, 11), resume=320, seconds=5.0)
+    assert training_seconds(path)[4:] == [1.0, 6.0]
+    write(path, range(1), resume=0, seconds=7.0)  # from the beginning
+    assert training_seconds(path)[4:] == [7.0]
+
+
+def test_training_seconds_of_an_older_log_are_not_known(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    write(path, range(11))
+    lines = read(path)
+    for line in lines:
+        line.pop("training_seconds", None)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write(path, range(20, 31), resume=20 * 32)
+    assert [x.get("training_seconds") for x in read(path, "metrics")] == [None] * 4
+    path.unlink()
+    write(path, range(20, 21), resume=20 * 32)
+    assert training_seconds(path) == [None]
+
+
+def test_an_evaluation_is_a_line_with_each_game(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with monitor.JsonLines(path) as log:
+        log.start(make_info())
+        log.evaluation(320, make_evaluation([1.0, 3.0]), False)
+    assert read(path, "evaluation") == [
+        {
+            "type": "evaluation",
+            "env_steps": 320,
+            "time": 1000.0,
+            "mean": 2.0,
+            "std": pytest.approx(2**0.5),
+            "interval": [pytest.approx(0.04), pytest.approx(3.96)],
+            "episodes": 2,
+            "epsilon": 0.05,
+            "scores": [1.0, 3.0],
+            "lengths": [10, 11],
+            "is_final": False,
+        }
+    ]
+
+
+def test_the_final_evaluation_is_written_after_the_log_was_closed(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    log = monitor.JsonLines(path)
+    with log:
+        log.start(make_info())
+        log.write(make_progress(0))
+    log.evaluation(32, make_evaluation([1.0]), True)
+    (line,) = read(path, "evaluation")
+    assert line["is_final"] is True and read(path)[-1] == line
+
+
+def evaluated(path, *evaluations, resume=None, starts=True):
+    """Writes evaluations: `(env_steps, score, is_final)` of each."""
+    log = monitor.JsonLines(path)
+    if resume is not None:
+        log.resume(resume)
+    if starts:
+        log.start(make_info())
+    for env_steps, score, is_final in evaluations:
+        log.evaluation(env_steps, make_evaluation([score]), is_final)
+    log.close()
+
+
+def evaluations(path):
+    return [
+        (x["env_steps"], x["mean"], x["is_final"]) for x in read(path, "evaluation")
+    ]
+
+
+def test_resuming_keeps_the_evaluation_that_was_before_the_checkpoint(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    evaluated(path, (320, 1.0, False), (640, 2.0, False), (960, 3.0, False))
+    before = path.read_bytes()
+    evaluated(path, resume=640)
+    assert evaluations(path) == [(320, 1.0, False), (640, 2.0, False)]
+    assert path.read_bytes().startswith(before[: before.rindex(b"\n", 0, -1) + 1])
+    evaluated(path, resume=640)
+    assert evaluations(path) == [(320, 1.0, False), (640, 2.0, False)]
+
+
+def test_resuming_removes_the_evaluation_after_the_training(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    evaluated(path, (320, 1.0, False), (320, 1.5, True))
+    evaluated(path, (320, 1.5, True), resume=320)
+    assert evaluations(path) == [(320, 1.0, False), (320, 1.5, True)]
+
+
+def test_an_evaluation_that_is_played_again_is_in_the_log_once(tmp_path):
+    """A stop aborted it, and the resumed run was killed after it."""
+    path = tmp_path / "metrics.jsonl"
+    evaluated(path)
+    for score in (2.0, 3.0):
+        evaluated(path, (320, score, False), resume=320, starts=False)
+        assert evaluations(path) == [(320, score, False)]
+    evaluated(path, (640, 4.0, False), resume=320)
+    assert evaluations(path) == [(320, 3.0, False), (640, 4.0, False)]
+
+
+def test_an_evaluation_is_no_proof_of_a_checkpoint_at_its_agent_steps(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with monitor.JsonLines(path) as log:
+        log.start(make_info())
+        log.write(make_progress(10))
+        log.evaluation(352, make_evaluation([1.0] * 1_000), False)
+    assert jsonl.last_env_steps(path) == 320
+    write(path, [0])  # a new run in the same file
+    assert jsonl.last_env_steps(path) == 0
 
 
 def test_half_a_line_left_by_a_crash_is_cut_off_on_resume(tmp_path):

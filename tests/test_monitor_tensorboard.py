@@ -1,10 +1,9 @@
-"""TensorBoard's event files, read back record by record."""
+"""What TensorBoard is shown: tags, steps and values of its event files."""
 
-import collections
 import io
+import json
 import logging
 import resource
-import struct
 import subprocess
 import sys
 
@@ -12,47 +11,28 @@ import numpy as np
 import pytest
 
 from keras_dqn import monitor
+from tests.event_files import events_of
+from tests.event_files import shown_steps
+from tests.event_files import values_of
+from tests.records import make_evaluation
 from tests.records import make_filling
 from tests.records import make_info
 from tests.records import make_progress
 
 pytestmark = pytest.mark.numpy
 
+# What the reference implementation showed: fps, q, q_std, td_error, reward_mean,
+# length_mean, exploration and beta.
 REFERENCE_TAGS = {
-    "fps",
-    "q",
+    "env_steps_per_second",
+    "q_mean",
     "q_std",
     "td_error",
-    "reward_mean",
+    "score_mean",
     "length_mean",
-    "exploration",
+    "epsilon",
     "beta",
 }
-
-
-def events_of(directory):
-    """All events of a run directory, in the order in which they were written."""
-    event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
-    crc32c = pytest.importorskip("tensorboardX.record_writer").masked_crc32c
-    events = []
-    for path in sorted(directory.glob("events.out.tfevents.*")):
-        data = path.read_bytes()
-        while data:  # length, its checksum, the event, its checksum
-            (length,) = struct.unpack("<Q", data[:8])
-            record, data = data[12 : 12 + length], data[12 + length :]
-            assert struct.unpack("<I", data[:4]) == (crc32c(record),)
-            events.append(event_pb2.Event.FromString(record))
-            data = data[4:]
-    return events
-
-
-def values_of(directory):
-    """`{tag: [(step, value)]}`."""
-    values = collections.defaultdict(list)
-    for event in events_of(directory):
-        for value in event.summary.value:
-            values[value.tag].append((event.step, value))
-    return values
 
 
 def write(directory, records, resume=None):
@@ -66,48 +46,77 @@ def write(directory, records, resume=None):
             board.write(record)
 
 
-def test_the_scalars_of_the_reference_are_all_there_with_the_records_values(tmp_path):
-    write(tmp_path, [make_progress(0)])
-    values = {tag: v[0][1].simple_value for tag, v in values_of(tmp_path).items()}
-    assert values.pop("reward_mean") == pytest.approx(12.345, abs=1e-6)  # float32
-    assert values == {
-        "fps": 128.0,  # 32 in 0.25 s
-        "q": 1.5,
-        "q_std": 0.75,
-        "td_error": 0.0625,
-        "length_mean": 31.25,
-        "exploration": 0.25,
-        "beta": 0.5,
-        "loss": 0.125,
-        "best_reward": 42.0,
-    }
+def test_the_scalars_have_the_names_and_values_of_the_log(tmp_path):
+    names = ("type", "env_steps", "time", "iteration")
+    board = tmp_path / "board"
+    write(board, [make_progress(0), make_progress(10)])
+    log = monitor.JsonLines(tmp_path / "metrics.jsonl")
+    with log:
+        log.start(make_info())
+        log.write(make_progress(0))
+        log.write(make_progress(10))
+    line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    found = {tag: v[-1][1].simple_value for tag, v in values_of(board).items()}
+    assert found.keys() >= REFERENCE_TAGS
+    expected = {name: value for name, value in line.items() if name not in names}
+    known = {name: x for name, x in expected.items() if x is not None}
+    assert found == pytest.approx(known, rel=1e-6)  # float32
 
 
 def test_before_training_no_learning_statistics_are_written(tmp_path):
     record = make_filling(0, score_mean=1.0, length_mean=2.0)
     write(tmp_path, [record])
-    assert set(values_of(tmp_path)) == REFERENCE_TAGS - {"q", "q_std", "td_error"}
+    assert REFERENCE_TAGS - set(values_of(tmp_path)) == {"q_mean", "q_std", "td_error"}
 
 
 def test_what_is_not_known_or_not_finite_is_left_out(tmp_path):
     record = make_progress(0, q_mean=float("nan"), score_mean=None, length_mean=None)
     write(tmp_path, [record])
-    left_out = {"q", "reward_mean", "length_mean"}
-    values = set(values_of(tmp_path)) - {"loss", "best_reward"}
-    assert values == REFERENCE_TAGS - left_out
+    left_out = {"q_mean", "score_mean", "length_mean"}
+    assert REFERENCE_TAGS - set(values_of(tmp_path)) == left_out
+
+
+def test_an_evaluation_has_scalars_and_a_histogram_of_its_games(tmp_path):
+    board = monitor.TensorBoard(tmp_path)
+    board.start(make_info())
+    board.evaluation(320, make_evaluation([1.0, 3.0]), False)
+    board.close()
+    board.evaluation(640, make_evaluation([5.0]), True)  # after the training
+    values = values_of(tmp_path)
+    for kind, step, mean in [("evaluation", 320, 2), ("final_evaluation", 640, 5)]:
+        ((at, value),) = values[f"{kind}/mean"]
+        assert (at, value.simple_value) == (step, mean)
+        ((at, value),) = values[f"{kind}/scores"]
+        assert (at, value.histo.sum) == (step, mean * value.histo.num)
+        assert len(values[f"{kind}/std"]) == 1
+
+
+def test_the_tab_hparams_shows_the_settings(tmp_path):
+    plugin = pytest.importorskip("tensorboardX.proto.plugin_hparams_pb2")
+    settings = {"gamma": 0.99, "betas": [[0, 0.4]], "replay_kind": "uniform"}
+    with monitor.TensorBoard(tmp_path) as board:
+        board.start(make_info(settings=settings))
+    values = {v.tag: v for e in events_of(tmp_path) for v in e.summary.value}
+    data = values["_hparams_/session_start_info"].metadata.plugin_data
+    assert data.plugin_name == "hparams"
+    found = plugin.HParamsPluginData.FromString(data.content).session_start_info.hparams
+    assert found["gamma"].number_value == 0.99
+    assert found["betas"].string_value == "[[0, 0.4]]"
+    assert found["replay_kind"].string_value == "uniform"
+    assert found["env_id"].string_value == "ALE/Breakout"
 
 
 def test_the_global_step_is_the_steps_taken_before_the_iteration(tmp_path):
     write(tmp_path, (make_progress(i) for i in range(25)))
-    assert [step for step, _ in values_of(tmp_path)["q"]] == [0, 320, 640]
+    assert [step for step, _ in values_of(tmp_path)["q_mean"]] == [0, 320, 640]
 
 
-def test_fps_and_updates_are_averaged_over_the_interval(tmp_path):
+def test_rates_are_averaged_over_the_interval(tmp_path):
     seconds = [1.0] + [0.0] * 9 + [10.0]
     records = [make_progress(i, seconds=s) for i, s in enumerate(seconds)]
     write(tmp_path, records)
     values = values_of(tmp_path)
-    assert [v.simple_value for _, v in values["fps"]] == [32.0, 32.0]
+    assert [v.simple_value for _, v in values["env_steps_per_second"]] == [32.0, 32.0]
     assert [v.simple_value for _, v in values["updates_per_second"]] == [8.0]
 
 
@@ -176,7 +185,7 @@ def test_an_older_log_in_the_directory_is_kept(tmp_path):
     for _ in range(3):
         write(tmp_path, [make_progress(0)])
     assert len(list(tmp_path.glob("events.*"))) == 3
-    assert [step for step, _ in values_of(tmp_path)["q"]] == [0, 0, 0]
+    assert [step for step, _ in values_of(tmp_path)["q_mean"]] == [0, 0, 0]
 
 
 def test_resuming_makes_tensorboard_hide_the_repeated_steps(tmp_path):
@@ -187,6 +196,8 @@ def test_resuming_makes_tensorboard_hide_the_repeated_steps(tmp_path):
     for directory in (tmp_path, tmp_path / "histograms"):
         starts = [e.step for e in events_of(directory) if e.HasField("session_log")]
         assert starts == [640]
+    assert shown_steps(tmp_path, "loss") == [0, 640]
+    assert shown_steps(tmp_path / "histograms", "q") == []
 
 
 def test_resuming_a_log_that_has_started_is_refused(tmp_path):

@@ -8,6 +8,7 @@ from keras_dqn import run_state
 from keras_dqn import training
 from keras_dqn.config import SettingsError
 from keras_dqn.envs import Episode
+from keras_dqn.replay.sample import effective_sample_size
 from keras_dqn.run_state import EpisodeStatistics
 from keras_dqn.run_state import RunState
 from tests.tape import TapeLearner
@@ -216,6 +217,42 @@ def test_speed_counts_sampling_and_training_and_not_what_consumers_do(monkeypatc
         now[0] += 1_000.0
     assert records[1].seconds == 2.0
     assert records[1].env_steps_per_second == 2.0  # 4 agent steps in 2 s
+
+
+def test_the_record_has_the_figures_of_learner_and_replay(monkeypatch):
+    run = make_run(settings_of(learning_starts_env_steps=8))
+    samples = []
+    sample = type(run.replay).sample
+
+    def spying(*args, **options):
+        samples.append(sample(*args, **options))
+        return samples[-1]
+
+    monkeypatch.setattr(type(run.replay), "sample", spying)
+    first, second, *_ = run.records
+    assert (first.learning_rate, first.max_priority) == (0.125, 1.0)
+    assert first.effective_sample_size is first.sample_age_mean is None
+    assert (first.replay_fill, second.replay_fill) == (0.25, 0.5)
+    assert second.max_priority == pytest.approx(2.0)  # of the constant TD errors
+    weights = [each.batch["weights"] for each in samples[:2]]
+    sizes = [float(w.sum() ** 2 / (w**2).sum()) for w in weights]
+    assert second.effective_sample_size == pytest.approx(np.mean(sizes), rel=1e-5)
+    ages = [7 - each.ids for each in samples[:2]]  # 8 transitions are stored
+    assert second.sample_age_mean == pytest.approx(np.mean(ages))
+
+
+@pytest.mark.parametrize(
+    ("weights", "size"),
+    [
+        ([1.0, 1.0, 1.0, 1.0], 4.0),
+        ([1e-30, 0.0, 0.0, 0.0], 1.0),  # its square is no float32
+        ([0.0, 0.0], 0.0),
+        ([[1.0, 1.0], [1.0, 0.0]], 1.5),  # two minibatches
+    ],
+)
+def test_the_effective_sample_size_is_that_of_equal_weights(weights, size):
+    weights = np.array(weights, np.float32)
+    assert effective_sample_size(weights) == pytest.approx(size)
 
 
 def test_means_are_over_the_last_hundred_episodes():

@@ -63,9 +63,11 @@ def keep(out, path, result):
 
 
 def rounded(line):
-    """Returns a record with five digits of each float."""
+    """Returns a record with five digits of each float but the time."""
     return {
-        name: float(f"{value:.5g}") if isinstance(value, float) else value
+        name: float(f"{value:.5g}")
+        if isinstance(value, float) and name != "time"
+        else value
         for name, value in line.items()
     }
 

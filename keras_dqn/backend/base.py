@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import operator
 import weakref
 from collections.abc import Callable
@@ -272,14 +273,18 @@ class BaseLearner:
     @property
     def learning_rate(self) -> float:
         """The optimizer's learning rate, a float. Set it between updates."""
-        self.sync_variables()
-        return float(ops.convert_to_numpy(self.optimizer.learning_rate))
+        with self._counts_scope():
+            return float(ops.convert_to_numpy(self.optimizer.learning_rate))
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
         self.sync_variables()
         self.optimizer.learning_rate = value
         self.pull_variables()
+
+    def _counts_scope(self):
+        """A scope in which the optimizer's counts, which schedules read, are new."""
+        return contextlib.nullcontext()
 
     def _named_variables(self):
         groups = {

@@ -1,7 +1,8 @@
 """Monitors: they show or store the records of a run, and never change the run.
 
-Every monitor has the methods `start(info)`, `write(progress)`, `message(text)` and
-`close()`, and is a context manager. `Monitors` sends each call to several.
+Every monitor has the methods `start(info)`, `write(progress)`, `message(text)`,
+`evaluation(env_steps, result, is_final)` and `close()`, and is a context manager.
+`Monitors` sends each call to several. `Sink` gives the records to a tracker.
 
 `LiveConsole` needs rich, and `TensorBoard` needs tensorboardX. Each is imported when
 it is first used.
@@ -21,6 +22,7 @@ from keras_dqn.monitor.base import Monitors
 from keras_dqn.monitor.info import RunInfo
 from keras_dqn.monitor.jsonl import JsonLines
 from keras_dqn.monitor.plain import PlainConsole
+from keras_dqn.monitor.sinks import Sink
 
 __all__ = [
     "JsonLines",
@@ -29,6 +31,7 @@ __all__ = [
     "Monitors",
     "PlainConsole",
     "RunInfo",
+    "Sink",
     "TensorBoard",
     "make_console",
 ]

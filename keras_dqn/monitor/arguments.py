@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 
 from keras_dqn import checks
 from keras_dqn.monitor.base import Monitor
@@ -30,11 +31,11 @@ def check_monitors(monitors: object) -> None:
 
 
 def check_callbacks(callbacks: object) -> None:
-    """Raises an error unless `callbacks` is a list or tuple of suitable functions.
+    """Raises an error unless `callbacks` is a list or tuple of suitable callbacks.
 
     Raises:
-        TypeError: If it is something else, or an item is not a function of two
-            arguments. The message says what to write instead.
+        TypeError: If it is something else, or an item is neither a function of two
+            arguments nor a Keras callback. The message says what to write instead.
     """
     name = "callback(agent, progress)"
     if not isinstance(callbacks, list | tuple):
@@ -42,10 +43,16 @@ def check_callbacks(callbacks: object) -> None:
         rule = f"a list of functions `{name}`"
         raise checks.wrong_kind("callbacks", rule, callbacks, f"[{shown}]")
     for i, callback in enumerate(callbacks):
-        if not _takes_two(callback):
-            rule = f"a function `{name}`, not a class or a Keras callback"
+        if not (_takes_two(callback) or _is_of_keras(callback)):
+            rule = f"a function `{name}` or a Keras callback, not a class"
             instead = "lambda agent, progress: ..."
             raise checks.wrong_kind(f"callbacks[{i}]", rule, callback, instead)
+
+
+def _is_of_keras(callback):
+    """Whether `callback` is a Keras callback. If it is, Keras was imported."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(callback, keras.callbacks.Callback)
 
 
 def _takes_two(callback):

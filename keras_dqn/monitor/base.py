@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from typing import Self
 
 if TYPE_CHECKING:
+    from keras_dqn.evaluation import Evaluation
     from keras_dqn.monitor.info import RunInfo
     from keras_dqn.progress import Progress
 
@@ -24,7 +25,8 @@ class Monitor:
         """Prepares for a run that is resumed at `env_steps`. Call it before `start`.
 
         Records at `env_steps` or later are deleted or hidden, so that no step is in
-        the log twice.
+        the log twice. An evaluation during training is kept at `env_steps`: it was
+        played before the checkpoint was saved.
 
         Args:
             env_steps: Int, agent steps, those of the next record.
@@ -49,6 +51,18 @@ class Monitor:
 
         Args:
             text: String.
+        """
+
+    def evaluation(self, env_steps: int, result: Evaluation, is_final: bool) -> None:
+        """Receives the result of an evaluation.
+
+        An evaluation that a stop aborted is played again before `start`, and the final
+        evaluation is played after `close`.
+
+        Args:
+            env_steps: Int, agent steps taken.
+            result: `keras_dqn.evaluation.Evaluation`.
+            is_final: Boolean, whether it was played after the training.
         """
 
     def close(self) -> None:
@@ -96,6 +110,11 @@ class Monitors(Monitor):
         """See `Monitor.message`."""
         for monitor in self._monitors:
             monitor.message(text)
+
+    def evaluation(self, env_steps: int, result: Evaluation, is_final: bool) -> None:
+        """See `Monitor.evaluation`."""
+        for monitor in self._monitors:
+            monitor.evaluation(env_steps, result, is_final)
 
     def close(self) -> None:
         """See `Monitor.close`."""

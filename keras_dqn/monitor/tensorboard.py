@@ -1,7 +1,7 @@
-"""Writes event files for TensorBoard, with the tags of the reference implementation.
+"""Writes event files for TensorBoard, with the names of `metrics.jsonl`.
 
-Scalars and the picture are written to one directory and histograms to another, so
-that TensorBoard shows them as two runs. Events are written in the caller's thread.
+As in the reference implementation, histograms of minibatches have a directory of their
+own, so that TensorBoard shows two runs. Events are written in the caller's thread.
 tensorboardX's `SummaryWriter` is not used: its thread dies when the disk is full, then
 its queue fills up, and training waits forever.
 """
@@ -9,7 +9,6 @@ its queue fills up, and training waits forever.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import pathlib
 import time
@@ -18,9 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_dqn import checks
-from keras_dqn.monitor import rates
-from keras_dqn.monitor.base import Monitor
+from keras_dqn.monitor.records import Records
 
 if TYPE_CHECKING:
     from keras_dqn.monitor.info import RunInfo
@@ -30,22 +27,31 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _FLUSH_SECONDS = 10.0
 _HISTOGRAM_BINS = 32
+_NOT_SCALARS = ("type", "env_steps", "time", "iteration")
+_RESULTS = ("score_mean", "evaluation/mean", "final_evaluation/mean")  # in HParams
 
 
-class TensorBoard(Monitor):
-    """Writes scalars, a picture of the best episode, and histograms.
+class TensorBoard(Records):
+    """Writes scalars, a picture of the best episode, histograms and settings.
 
-    The scalars are `fps`, `q`, `q_std`, `td_error`, `reward_mean`, `length_mean`,
-    `exploration` and `beta`, as in the reference implementation, and `loss`,
-    `best_reward` and `updates_per_second`. `fps` is agent steps, not emulator frames,
-    per second of sampling and training. Values that are unknown or not finite are
-    left out. If a file cannot be written, a warning is logged once, and training
-    goes on without event files. Existing event files are never deleted.
+    The scalars have the names of the fields in `metrics.jsonl`, see `monitor.jsonl`:
+
+    - those of "metrics" lines, without prefix: `score_mean`, `loss`, ...
+    - those of evaluations: `evaluation/mean`, `evaluation/std`, and after the training
+      `final_evaluation/mean`, `final_evaluation/std`.
+
+    The picture is `observation`. The histograms are `q` and `q_update` (the Q-values
+    and targets of a minibatch), and `evaluation/scores` (the scores of the games). The
+    tab HParams shows the settings. The step is agent steps.
+
+    Values that are unknown or not finite are left out. If a file cannot be written, a
+    warning is logged once, and training goes on without event files. Existing event
+    files are never deleted.
 
     Args:
         directory: Path of the directory of event files.
-        histogram_directory: Path of the directory of event files with histograms.
-            `None` is `histograms` inside `directory`.
+        histogram_directory: Path of the directory of event files with the histograms
+            of minibatches. `None` is `histograms` inside `directory`.
         log_interval_iterations: Int, at least 1. Iterations between two records.
 
     Raises:
@@ -59,50 +65,61 @@ class TensorBoard(Monitor):
         log_interval_iterations: int = 10,
     ) -> None:
         _check_imports()
+        super().__init__(log_interval_iterations)
         self._directory = pathlib.Path(directory)
         self._histogram_directory = pathlib.Path(
             histogram_directory or self._directory / "histograms"
         )
-        self._log_interval = checks.integer(
-            "log_interval_iterations", log_interval_iterations, minimum=1
-        )
         self._files: dict[pathlib.Path, Any] = {}
-        self._purge_step: int | None = None
+        # The step from which older records in each directory are hidden.
+        self._hidden_from: dict[pathlib.Path, int] = {}
         self._is_on = self._has_warned = False
+        self._best_frame: np.ndarray | None = None
 
     def resume(self, env_steps: int) -> None:
         """See `Monitor.resume`. TensorBoard hides records at `env_steps` or later."""
         if self._is_on:
             raise RuntimeError("`resume` must be called before `start`.")
-        self._purge_step = int(env_steps)
+        super().resume(env_steps)
+        directories = (self._directory, self._histogram_directory)
+        self._hidden_from = dict.fromkeys(directories, int(env_steps))
 
     def start(self, info: RunInfo) -> None:
         """See `Monitor.start`."""
-        self._interval = rates.IntervalRates()
         self._best_frame = None
         self._is_on = True
-        self._write(self._directory, 0, [])
+        super().start(info)
         # Old histograms are hidden even if the resumed run writes no new ones.
-        if self._purge_step is not None and self._histogram_directory.is_dir():
+        if self._hidden_from and self._histogram_directory.is_dir():
             self._write(self._histogram_directory, 0, [])
 
     def write(self, progress: Progress) -> None:
         """See `Monitor.write`."""
         if not self._is_on:
             return
-        self._interval.add(progress)
+        super().write(progress)
         if progress.iteration % self._log_interval == 0:
-            summaries = _scalars(progress, *self._interval.take())
-            summaries += self._new_picture(progress.best_frame)
-            self._write(self._directory, progress.env_steps, summaries)
+            picture = self._new_picture(progress.best_frame)
+            self._write(self._directory, progress.env_steps, picture)
         if progress.histogram_q is not None:
             summaries = _histograms(progress)
             self._write(self._histogram_directory, progress.env_steps, summaries)
 
+    def put(self, record: dict[str, Any]) -> None:
+        """See `Records.put`."""
+        summaries = _SUMMARIES.get(record["type"])
+        if summaries is not None:
+            self._write(self._directory, record["env_steps"], summaries(record))
+        if not self._is_on:  # before `start` or after `close`
+            self._close_files()
+
     def close(self) -> None:
         """See `Monitor.close`."""
+        super().close()
         self._is_on = False
-        self._purge_step = None
+        self._close_files()
+
+    def _close_files(self):
         files, self._files = self._files, {}
         for file in files.values():
             try:
@@ -112,16 +129,16 @@ class TensorBoard(Monitor):
 
     def _write(self, directory, env_steps, summaries):
         """Writes summaries, and opens the file first if it is not open yet."""
-        if not self._is_on:
+        if self._has_warned:
             return
         try:
             if directory not in self._files:
-                self._files[directory] = _EventFile(directory, self._purge_step)
+                hidden_from = self._hidden_from.pop(directory, None)
+                self._files[directory] = _EventFile(directory, hidden_from)
             for summary in summaries:
                 self._files[directory].write(step=env_steps, summary=summary)
         except OSError as error:
             self._warn(error)
-            self._is_on = False
 
     def _warn(self, error):
         if not self._has_warned:
@@ -148,7 +165,7 @@ class TensorBoard(Monitor):
 class _EventFile:
     """A new event file in `directory`, flushed every few seconds."""
 
-    def __init__(self, directory, purge_step):
+    def __init__(self, directory, hidden_from):
         from tensorboardX import RecordWriter
         from tensorboardX.proto import event_pb2
 
@@ -160,9 +177,9 @@ class _EventFile:
         self._writer = RecordWriter(str(directory / name))
         self._next_flush = 0.0
         self.write(file_version="brain.Event:2")
-        if purge_step is not None:
+        if hidden_from is not None:
             log = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-            self.write(step=purge_step, session_log=log)
+            self.write(step=hidden_from, session_log=log)
 
     def write(self, **fields):
         """Writes an event with these fields."""
@@ -190,29 +207,46 @@ def _check_imports():
         ) from error
 
 
-def _scalars(progress, env_steps_per_second, updates_per_second):
-    """Returns a summary for each value that is known and finite."""
+def _settings(record):
+    """Returns the summaries of the tab HParams."""
     from tensorboardX import summary
 
-    trained = progress.is_training
     values = {
-        "fps": env_steps_per_second,
-        "q": progress.q_mean,
-        "q_std": progress.q_std,
-        "td_error": progress.td_error,
-        "reward_mean": progress.score_mean,
-        "length_mean": progress.length_mean,
-        "exploration": progress.epsilon,
-        "beta": progress.beta,
-        "loss": progress.loss,
-        "best_reward": progress.best_score,
-        "updates_per_second": updates_per_second if trained else None,
+        **{name: record[name] for name in ("env_id", "backend", "device", "num_envs")},
+        **record["settings"],
     }
-    return [
-        summary.scalar(tag, value)
-        for tag, value in values.items()
-        if value is not None and math.isfinite(value)
-    ]
+    shown = {
+        name: str(value) if isinstance(value, list | dict) else value
+        for name, value in values.items()
+    }
+    # The third says that the run has ended.
+    return list(summary.hparams(shown, dict.fromkeys(_RESULTS))[:2])
+
+
+def _metrics(record):
+    names = [name for name in record if name not in _NOT_SCALARS]
+    return _scalars({name: record[name] for name in names})
+
+
+def _evaluation(record):
+    from tensorboardX import summary
+
+    kind = "final_evaluation" if record["is_final"] else "evaluation"
+    scores = np.asarray([x for x in record["scores"] if x is not None], np.float64)
+    summaries = _scalars({f"{kind}/{name}": record[name] for name in ("mean", "std")})
+    if scores.size:
+        summaries.append(summary.histogram(f"{kind}/scores", scores, _HISTOGRAM_BINS))
+    return summaries
+
+
+_SUMMARIES = {"start": _settings, "metrics": _metrics, "evaluation": _evaluation}
+
+
+def _scalars(values):
+    """Returns a summary for each value that is known."""
+    from tensorboardX import summary
+
+    return [summary.scalar(tag, x) for tag, x in values.items() if x is not None]
 
 
 def _histograms(progress):

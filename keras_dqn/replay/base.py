@@ -32,9 +32,14 @@ class Replay:
         gamma: Float in [0, 1], the discount per step.
         n_steps: Integer, at least 1. The number of rewards in an n-step return.
 
+    Attributes:
+        max_priority: Float, the largest priority so far. `None` without priorities.
+
     Raises:
         ValueError: If an argument is out of range.
     """
+
+    max_priority: float | None = None
 
     def __init__(self, capacity: int, *, gamma: float = 0.99, n_steps: int = 1) -> None:
         self.capacity = checks.integer("capacity", capacity, minimum=1)
@@ -213,7 +218,8 @@ class Replay:
         if batches is not None:
             for name, array in batch.items():
                 batch[name] = array.reshape(*shape, *array.shape[1:])
-        return Sample(batch=batch, ids=ids.reshape(shape))
+        newest = store.ring.time * store.num_envs - 1
+        return Sample(batch=batch, ids=ids.reshape(shape), newest=newest)
 
     def update_priorities(
         self, ids: np.ndarray | Sequence[Any], priorities: np.ndarray | Sequence[Any]

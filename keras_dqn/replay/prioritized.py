@@ -56,6 +56,7 @@ class PrioritizedReplay(Replay):
     """
 
     tree: PriorityTree
+    max_priority: float
 
     def __init__(
         self,

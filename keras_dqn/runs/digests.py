@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Arrays of a replay's state with priorities. The others hold the transitions.
 _PRIORITIES = ("alpha", "leaves", "max_priority")
 # Fields of `metrics.jsonl` that depend on the clock.
-_TIMES = ("env_steps_per_second", "updates_per_second")
+_TIMES = ("time", "training_seconds", "env_steps_per_second", "updates_per_second")
 
 
 def of_arrays(arrays: Mapping[str, Any]) -> str:
@@ -101,7 +101,7 @@ def of_progress(progress: Progress) -> str:
 
 
 def of_metrics(path: str | os.PathLike[str]) -> str:
-    """Returns the digest of a `metrics.jsonl`, without rates and start records."""
+    """Returns the digest of a `metrics.jsonl`, without times and start records."""
     lines = [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
     kept = [
         {name: value for name, value in line.items() if name not in _TIMES}

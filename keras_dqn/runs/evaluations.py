@@ -25,6 +25,8 @@ class Evaluations:
         save_best: Function that saves the network as the best so far.
         log: Function that shows a line of text.
         warn: Function that shows a warning. Default: `log`.
+        record: Function that takes the agent steps and the `Evaluation`, and logs
+            them. `None` logs nothing.
     """
 
     def __init__(
@@ -34,11 +36,12 @@ class Evaluations:
         save_best: Callable[[], None],
         log: Callable[[str], None],
         warn: Callable[[str], None] | None = None,
+        record: Callable[[int, Evaluation], None] | None = None,
     ) -> None:
         self._interval = settings.evaluation_interval_iterations
         self._stop_at_score = settings.stop_at_score
         self._play, self._save_best = play, save_best
-        self._log, self._warn = log, warn or log
+        self._log, self._warn, self._record = log, warn or log, record
         self._best_score: float | None = None  # the highest mean score
         self._last_score: float | None = None
         self._pending: int | None = None  # agent steps of the pending evaluation
@@ -74,6 +77,8 @@ class Evaluations:
             return False
         self._pending, self._last_score = None, result.mean
         self._log(f"Evaluation at {env_steps} agent steps: {result}")
+        if self._record is not None:
+            self._record(env_steps, result)
         if self._best_score is None or result.mean > self._best_score:
             try:
                 self._save_best()

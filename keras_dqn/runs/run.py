@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,17 +19,14 @@ from keras_dqn.config import SettingsError
 from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.evaluation import Evaluation
-from keras_dqn.monitor import JsonLines
-from keras_dqn.monitor import Monitors
+from keras_dqn.monitor import Monitor
 from keras_dqn.monitor import PlainConsole
-from keras_dqn.monitor import TensorBoard
-from keras_dqn.monitor import make_console
-from keras_dqn.progress import Progress
 from keras_dqn.runs import provenance
 from keras_dqn.runs.checkpoints import RunCheckpoints
 from keras_dqn.runs.checkpoints import check_none_lost
 from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.runs.evaluations import Evaluations
+from keras_dqn.runs.monitors import RunMonitors
 from keras_dqn.runs.snapshot import Snapshot
 from keras_dqn.runs.snapshot import check_finite
 from keras_dqn.system import files
@@ -40,6 +36,7 @@ from keras_dqn.system.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from keras_dqn.agent import DQNAgent
+    from keras_dqn.monitor.keras_callbacks import Callback
 
 
 class Run:
@@ -58,13 +55,14 @@ class Run:
         settings: `Settings`.
         out: Path of the run directory. `__enter__` creates and locks it.
         console: String, see `monitor.make_console`.
-        tensorboard: Boolean, whether to write event files.
+        tensorboard: Boolean, whether to write event files, if there are none yet.
         resume: Boolean, whether to continue from the newest checkpoint.
         exact: Boolean. With `resume`: from the newest checkpoint from which the run
             continues bit for bit as if it had never stopped.
         evaluation: Boolean, whether `evaluate` plays games.
-        callbacks: Callables, see `DQNAgent.fit`. They are called after a due
-            evaluation and before a due checkpoint.
+        monitors: List of further `monitor.Monitor`s, such as `monitor.Sink`.
+        callbacks: See `DQNAgent.fit`. They are called after a due evaluation and before
+            a due checkpoint.
 
     Attributes:
         settings: `Settings`.
@@ -92,12 +90,15 @@ class Run:
         resume: bool = False,
         exact: bool = False,
         evaluation: bool = True,
-        callbacks: Sequence[Callable[[DQNAgent, Progress], Any]] = (),
+        monitors: Sequence[Monitor] = (),
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         self.settings = settings
         self.directory = RunDirectory(out)
         self.state = run_state.RunState.from_seed(settings.seed)
-        self._monitors = self._make_monitors(console, tensorboard)
+        self._monitors = RunMonitors(
+            self.directory, settings, console, tensorboard, resume, monitors
+        )
         self._callbacks = [self._evaluate_when_due, *callbacks, self._save_when_due]
         self.agent: DQNAgent
         self.envs: VectorEnvs
@@ -105,7 +106,12 @@ class Run:
         self._is_quiet, self._has_console = console == "none", True
         self._resumes, self._is_exact, self._evaluates = resume, exact, evaluation
         self.evaluations = Evaluations(
-            settings, self._play, self._save_best, self.log, self.warn
+            settings,
+            self._play,
+            self._save_best,
+            self.log,
+            self.warn,
+            lambda steps, result: self._monitors.evaluation(steps, result, False),
         )
         self._checkpoints = RunCheckpoints(
             self.directory.checkpoints,
@@ -197,7 +203,7 @@ class Run:
             self._finish(self.state.iteration > before)
 
     def evaluate(self) -> Evaluation | None:
-        """Plays whole games after training, and shows their scores.
+        """Plays whole games after training. Shows and logs their scores.
 
         Returns:
             `Evaluation`, or `None` if training was stopped, if `evaluation` is false,
@@ -207,18 +213,10 @@ class Run:
             return None
         result = self._play(0)
         self.was_stopped = result is None
+        if result is not None:
+            self._monitors.evaluation(self._env_steps, result, is_final=True)
         self.log(str(result or "Stopped before the end of the evaluation."))
         return result
-
-    def _make_monitors(self, console, tensorboard):
-        interval = self.settings.log_interval_iterations
-        monitors = [make_console(console, log_interval_iterations=interval)]
-        monitors.append(JsonLines(self.directory.metrics, interval))
-        if tensorboard:
-            monitors.append(
-                TensorBoard(self.directory.path, log_interval_iterations=interval)
-            )
-        return Monitors(monitors)
 
     @property
     def _env_steps(self):
@@ -254,6 +252,8 @@ class Run:
                 f"Warning: {self._lock.taken_over} was using this directory and ended "
                 "without releasing it"
             )
+        if self._monitors.warning is not None:
+            self.warn(self._monitors.warning)
         if self._resumes:
             self._load()
         settings = files.json_bytes(self.settings.to_dict())

@@ -270,7 +270,13 @@ class Learner(BaseLearner):
         *state, self._target = (_copy_all(v.value for v in group) for group in groups)
         self._state = State(*state)
         self._variables = [variable for group in groups for variable in group]
+        self._counts = [(i, v) for i, v in enumerate(groups[2]) if v.ndim == 0]
         self._remember_values()
+
+    def _counts_scope(self):
+        counts = self._counts if self._is_newer else []
+        pairs = [(variable, self._state.slots[i]) for i, variable in counts]
+        return keras.StatelessScope(state_mapping=pairs)
 
     def _arrays(self):
         return [array for group in (*self._state, self._target) for array in group]
