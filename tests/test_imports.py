@@ -62,7 +62,9 @@ NEED_KERAS = {
     "video/streams",
 }
 # Commands import Keras inside the function that trains or plays.
-COMMANDS = ("cli/train", "cli/evaluate", "cli/record", "cli/play", "cli/playing")
+COMMANDS = tuple(
+    f"cli/{name}" for name in ("train", "evaluate", "record", "play", "playing", "info")
+)
 PUBLIC_NAMES = {
     "DQNAgent",
     "DQN",

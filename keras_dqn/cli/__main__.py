@@ -11,6 +11,7 @@ from keras_dqn import checks
 from keras_dqn.cli import compare
 from keras_dqn.cli import envs
 from keras_dqn.cli import evaluate
+from keras_dqn.cli import info
 from keras_dqn.cli import options
 from keras_dqn.cli import play
 from keras_dqn.cli import plot
@@ -30,6 +31,7 @@ COMMANDS = (
     play,
     plot,
     report,
+    info,
     envs,
     verify_resume,
 )
