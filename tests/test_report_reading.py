@@ -36,7 +36,7 @@ def test_a_run_has_what_its_log_has(tmp_path):
     assert first.interval == pytest.approx((0.04, 3.96))
     assert (last.env_steps, last.interval, last.is_final) == (800, (4.0, 4.0), True)
     assert last.epsilon == 0.05 and last.lengths.tolist() == [10]
-    assert run.warnings == () and run.resumed_at == ()
+    assert run.warnings == () and run.resumed_at == () and run.env_steps == 800
 
 
 @pytest.mark.parametrize(

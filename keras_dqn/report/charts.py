@@ -61,9 +61,8 @@ def distributions(run: RunLog) -> list[dict[str, Any]]:
         List of traces. `x` are the edges of the bins.
     """
     samples = []
-    last = np.nanmax([run.last("env_steps"), *run.episode_env_steps[-1:], 0.0])
     for part, ordinal in enumerate(PARTS):
-        start, stop = (last * (part + i) / len(PARTS) for i in (0, 1))
+        start, stop = (run.env_steps * (part + i) / len(PARTS) for i in (0, 1))
         is_in = (run.episode_env_steps >= start) & (run.episode_env_steps < stop)
         if ordinal == PARTS[-1]:
             is_in |= run.episode_env_steps == stop

@@ -103,6 +103,13 @@ class RunLog:
         """What the scores are of: `"lives"`, `"games"` or `"episodes"`."""
         return RunInfo(env_options=self.info.get("env_options", {})).score_units
 
+    @property
+    def env_steps(self) -> int:
+        """Agent steps of the last record of any kind; 0 without records."""
+        found = [*self.metrics.get("env_steps", ())[-1:], *self.episode_env_steps[-1:]]
+        found += [each.env_steps for each in self.evaluations[-1:]]
+        return int(max(found, default=0))
+
     def last(self, name: str) -> float:
         """Returns the last number in the column `name` of `metrics`, or NaN."""
         column = self.metrics.get(name, np.array([]))

@@ -66,7 +66,7 @@ def subtitle(run: RunLog) -> str:
 def tiles(run: RunLog) -> list[tuple[str, str]]:
     """Returns the most important numbers of a run, with their names."""
     found = [
-        ("agent steps", text.number(run.last("env_steps"), ",.0f")),
+        ("agent steps", f"{run.env_steps:,}"),
         ("updates", text.number(run.last("updates"), ",.0f")),
         ("training time", _hours(run.last("hours"))),
         (f"training {run.score_units}", f"{len(run.episode_scores):,}"),
@@ -182,7 +182,7 @@ def _pair_text(each: Any) -> str:
 def _meaning(field):
     metadata = FIELDS[field].metadata
     unit = metadata.get("unit")
-    is_shown = unit and unit not in metadata["help"]
+    is_shown = unit and unit not in metadata["help"] and metadata["kind"] != "endpoints"
     return metadata["help"].replace("`", "") + (f" ({unit})" if is_shown else "")
 
 
