@@ -114,7 +114,7 @@ class _Calls:
         self._epoch = self._last = None
 
     def begin(self, monitor):
-        hooks = unused_hooks(self._callback)
+        hooks = _unused_hooks(self._callback)
         if hooks:
             name = type(self._callback).__name__
             monitor.message(
@@ -154,13 +154,9 @@ class _Calls:
             self._callback.on_epoch_end(epoch, _logs(self._last))
 
 
-def unused_hooks(callback: keras.callbacks.Callback) -> list[str]:
-    """Returns the names of the hooks of batches that a callback overrides in vain.
-
-    Args:
-        callback: Keras callback. `ModelCheckpoint` and `TensorBoard` do without these
-            hooks if their `save_freq` or `update_freq` is `"epoch"`.
-    """
+def _unused_hooks(callback):
+    """Returns the names of the hooks of batches that a callback overrides in vain."""
+    # `ModelCheckpoint` and `TensorBoard` do without these hooks at "epoch".
     frequency = getattr(callback, "save_freq", getattr(callback, "update_freq", None))
     if frequency == "epoch":
         return []
