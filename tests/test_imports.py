@@ -28,7 +28,6 @@ LAYERS = {
     "whole": ("agent",),
     "parts": (
         "training",
-        "evaluation",
         "checkpoint",
         "monitor",
         "pretrained",
@@ -37,7 +36,7 @@ LAYERS = {
     "trained": ("algorithms",),
     "compiled": ("backend",),
     "presets": ("presets",),
-    "settings": ("config", "run_state"),
+    "settings": ("config", "evaluation", "run_state"),
     "ground": (
         "envs",
         "exploration",

@@ -36,6 +36,15 @@ class Recorder(monitor.Monitor):
     def message(self, text):
         self._note(text)
 
+    def phase(self, name):
+        self._note(f"phase {name}")
+
+    def games(self, done, total):
+        self._note(f"{done} of {total} games")
+
+    def evaluation(self, env_steps, result, is_final):
+        self._note(f"evaluation {env_steps} {result} {is_final}")
+
     def close(self):
         self._note("close")
 
@@ -47,7 +56,11 @@ def test_monitors_pass_every_call_on_to_all_of_them_in_order():
     both.start(make_info())
     both.write(make_progress())
     both.message("hello")
-    expected = ["resume 320", "start", "write", "hello"]
+    both.phase("evaluating")
+    both.games(1, 2)
+    both.evaluation(32, None, True)
+    expected = ["resume 320", "start", "write", "hello", "phase evaluating"]
+    expected += ["1 of 2 games", "evaluation 32 None True"]
     assert calls == [(name, call) for call in expected for name in "ab"]
 
 

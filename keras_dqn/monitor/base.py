@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from typing import Self
 
 if TYPE_CHECKING:
+    from keras_dqn.evaluation import Evaluation
     from keras_dqn.monitor.info import RunInfo
     from keras_dqn.progress import Progress
 
@@ -45,11 +46,30 @@ class Monitor:
         """
 
     def message(self, text: str) -> None:
-        """Shows a line of text, such as "Saved model".
+        """Shows a line of text, such as "Saved checkpoint".
 
         Args:
             text: String.
         """
+
+    def phase(self, name: str) -> None:
+        """Receives what the run does from now on. It may be called repeatedly.
+
+        Args:
+            name: `"filling"` (the replay), `"compiling"` (the first update),
+                `"training"`, `"saving"` or `"evaluating"`.
+        """
+
+    def games(self, done: int, total: int) -> None:
+        """Receives how many games of an evaluation have ended, while it is played.
+
+        Args:
+            done: Int, games that have ended.
+            total: Int, games of the evaluation.
+        """
+
+    def evaluation(self, env_steps: int, result: Evaluation, is_final: bool) -> None:
+        """Receives the result of an evaluation."""
 
     def close(self) -> None:
         """Closes files and releases the terminal. A second call does nothing."""
@@ -96,6 +116,21 @@ class Monitors(Monitor):
         """See `Monitor.message`."""
         for monitor in self._monitors:
             monitor.message(text)
+
+    def phase(self, name: str) -> None:
+        """See `Monitor.phase`."""
+        for monitor in self._monitors:
+            monitor.phase(name)
+
+    def games(self, done: int, total: int) -> None:
+        """See `Monitor.games`."""
+        for monitor in self._monitors:
+            monitor.games(done, total)
+
+    def evaluation(self, env_steps: int, result: Evaluation, is_final: bool) -> None:
+        """See `Monitor.evaluation`."""
+        for monitor in self._monitors:
+            monitor.evaluation(env_steps, result, is_final)
 
     def close(self) -> None:
         """See `Monitor.close`."""
