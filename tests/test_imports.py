@@ -58,7 +58,13 @@ NEED_KERAS = {
     "video/streams",
 }
 # Commands import Keras inside the function that trains or plays.
-COMMANDS = ("cli/train", "cli/evaluate", "cli/record", "cli/playing")
+COMMANDS = (
+    "cli/train",
+    "cli/evaluate",
+    "cli/record",
+    "cli/playing",
+    "cli/loading",
+)
 PUBLIC_NAMES = {
     "DQNAgent",
     "DQN",

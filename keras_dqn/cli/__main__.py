@@ -10,6 +10,7 @@ from keras_dqn.cli import options
 from keras_dqn.cli import record
 from keras_dqn.cli import train
 from keras_dqn.cli import verify_resume
+from keras_dqn.cli.loading import quiet_tensorflow
 
 COMMANDS = (
     train,
@@ -20,7 +21,7 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command that the first word names.
+    """Runs the command that the first word names. Without a word, it prints help.
 
     Args:
         argv: List of strings. Default: the command line.
@@ -34,10 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = options.Parser(
         prog="keras-dqn", description="Deep Q-learning for Keras 3."
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in COMMANDS:
         command.add_command(commands)
     namespace = parser.parse_args(argv)
+    if not hasattr(namespace, "run"):
+        parser.print_help()
+        return 0
+    quiet_tensorflow()
     return namespace.run(namespace)
 
 
