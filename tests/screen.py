@@ -13,7 +13,7 @@ from tests.records import make_info
 class Screen:
     """A console on a terminal of some width, and what was written to it."""
 
-    def __init__(self, width=80, height=50, **options):
+    def __init__(self, width=80, height=50, environment=(), **options):
         self.file = io.StringIO()
         self.clock = Clock()
         self.terminal = Console(
@@ -22,7 +22,7 @@ class Screen:
             width=width,
             height=height,
             legacy_windows=False,
-            _environ={"TERM": "xterm-256color"},
+            _environ={"TERM": "xterm-256color", **dict(environment)},
         )
         self.console = monitor.LiveConsole(self.terminal, clock=self.clock, **options)
 

@@ -162,3 +162,18 @@ def test_a_resumed_run_goes_on_with_its_curves_and_its_time(tmp_path):
             screen.write(make_progress(20, loss=8.0))
             assert words in screen.panel
             assert ("7 to 9" in screen.panel) == (path is not None)
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}])
+def test_there_is_no_color_where_none_is_wanted_and_no_yellow_or_white(environment):
+    screen = Screen(environment=environment)
+    with screen.console:
+        screen.console.start(make_info())
+        for phase in ("filling", "compiling", "training", "saving", "evaluating"):
+            screen.console.phase(phase)
+            screen.write(make_filling(9))
+    colors = set(
+        re.findall(r"\x1b\[[0-9;]*?(3[0-9]|9[0-9])[0-9;]*m", screen.file.getvalue())
+    )
+    assert bool(colors) == (not environment)
+    assert not colors & {"33", "37", "93", "97"}  # on white they cannot be read
