@@ -36,6 +36,7 @@ from keras_dqn.monitor.keras_callbacks import Callback
 from keras_dqn.monitor.keras_callbacks import called
 from keras_dqn.progress import divergence_warning
 from keras_dqn.replay.arguments import as_replay
+from keras_dqn.replay.arguments import stored_by
 from keras_dqn.system import signals
 from keras_dqn.system.versions import versions
 
@@ -139,12 +140,7 @@ class DQNAgent:
         if self._compiled is None:
             raise RuntimeError("Call `compile` before `build` or `fit`.")
         check_fits(self._network, envs)
-        self.replay.build(
-            num_envs=envs.num_envs,
-            stored_shape=envs.stored_shape,
-            dtype=envs.observation_dtype,
-            frame_stack=envs.frame_stack,
-        )
+        self.replay.build(**stored_by(envs))
         self._build_learner(envs)
         self._envs = envs
 
@@ -171,7 +167,7 @@ class DQNAgent:
         Args:
             envs: Vector environments. They are reset.
             env_steps: Integer, agent steps over all environments, rounded down
-                to whole iterations.
+                to whole iterations. It may be left out if `settings` are given.
             settings: `Settings` to start from. Default: the Breakout preset. Those
                 of environments and replay are read from these objects.
             state: `run_state.RunState` to resume from, or `None`.
@@ -187,7 +183,8 @@ class DQNAgent:
             The last `Progress` record, or `None` if there was no iteration.
 
         Raises:
-            SettingsError: If a setting is unknown, out of range, or not for `fit`.
+            SettingsError: If a setting is unknown, out of range, or not for `fit`, or
+                if neither `env_steps` nor `settings` is given.
             RuntimeError, ValueError, MemoryError: See `build`.
             FloatingPointError: If a loss, gradient or Q-value is NaN or infinite.
         """
@@ -228,9 +225,12 @@ class DQNAgent:
         seed: int | tuple[int, ...] = 0,
         num_envs: int | None = None,
         stop: Callable[[], bool] | None = None,
+        on_game: Callable[[int, int], Any] | None = None,
         **options: Any,
     ) -> evaluation.Evaluation | None:
         """Plays whole games and returns their raw scores. Training is not affected.
+
+        Ctrl-C, or the interrupt of a notebook, ends the evaluation.
 
         Args:
             env: Id or constructor of an environment, see `make_envs`, or vector
@@ -240,8 +240,7 @@ class DQNAgent:
             epsilon: Float from 0 to 1, probability of a random action.
             seed: Integer, or tuple of integers, for games and random actions.
             num_envs: Integer, environments stepped together. Default: up to 8.
-            stop: Callable without arguments, called before every step, or `None`.
-                The evaluation is aborted when it returns true.
+            stop, on_game: See `evaluation.evaluate`.
             **options: Options of `make_envs`. Default: those of `env`. Atari games
                 are played with `life_loss="ignore"`.
 
@@ -253,7 +252,7 @@ class DQNAgent:
             ValueError: If an argument is out of range, or does not fit the network.
         """
         if isinstance(env, VectorEnvs):
-            return self._evaluate(env, episodes, epsilon, seed, stop)
+            return self._evaluate(env, episodes, epsilon, seed, stop, on_game)
         if env is None:
             if self._envs is None:
                 raise RuntimeError("Give `env` before the first `build` or `fit`.")
@@ -261,7 +260,7 @@ class DQNAgent:
         if num_envs is None:
             num_envs = min(checks.integer("episodes", episodes, minimum=1), 8)
         with make_evaluation_envs(env, num_envs, **options) as envs:
-            return self._evaluate(envs, episodes, epsilon, seed, stop)
+            return self._evaluate(envs, episodes, epsilon, seed, stop, on_game)
 
     def run_info(self, envs: VectorEnvs, settings: Settings) -> RunInfo:
         """Returns the `RunInfo` for `Monitor.start`."""
@@ -273,12 +272,7 @@ class DQNAgent:
             versions={**versions(), **backend_versions()},
             env_options=envs.options,
             settings=settings.to_dict(),
-            replay_nbytes_when_full=self.replay.nbytes_when_full(
-                num_envs=envs.num_envs,
-                stored_shape=envs.stored_shape,
-                dtype=envs.observation_dtype,
-                frame_stack=envs.frame_stack,
-            ),
+            replay_nbytes_when_full=self.replay.nbytes_when_full(**stored_by(envs)),
             total_env_steps=settings.iterations * settings.env_steps_per_iteration,
             num_envs=envs.num_envs,
             seed=settings.seed,
@@ -294,7 +288,9 @@ class DQNAgent:
         records = training.run(self._learner, self.replay, envs, settings, state)
         is_consistent = True
         self._training_envs = envs
+        phases = training.Phases(settings, state, self.replay, monitors.phase)
         try:
+            phases.announce()
             for progress in records:
                 monitors.write(progress)
                 if warning is None:  # shown only once
@@ -305,6 +301,7 @@ class DQNAgent:
                 wants_stop = [callback(self, progress) for callback in callbacks]
                 if requests.stop or any(wants_stop):
                     break
+                phases.announce()
         except KeyboardInterrupt:  # in an update, JAX may have deleted the old state
             is_consistent = False
             raise
@@ -327,13 +324,16 @@ class DQNAgent:
         elif frames is None or frames is not self._learner.frames:
             self._learner.attach_frames(self.replay.attach_frames(DeviceFrames))
 
-    def _evaluate(self, envs, episodes, epsilon, seed, stop):
+    def _evaluate(self, envs, episodes, epsilon, seed, stop, on_game):
         check_envs(envs, self._training_envs)
         check_fits(self._network, envs)
         self._build_learner(envs)
-        return evaluation.evaluate(
-            self._learner.q_values, envs, episodes, epsilon, seed, stop
-        )
+        q_values = self._learner.q_values
+        # While `fit` runs, Ctrl-C only ends `fit`.
+        with evaluation.stopping(stop, self._training_envs is None) as stops:
+            return evaluation.evaluate(
+                q_values, envs, episodes, epsilon, seed, stops, on_game
+            )
 
     def _build_learner(self, envs):
         if self._learner is not None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from keras_dqn import checks
 from keras_dqn.exploration import epsilon_greedy
 from keras_dqn.progress import decimals
+from keras_dqn.system import signals
 
 if TYPE_CHECKING:
     from keras_dqn.envs.base import VectorEnvs
@@ -78,6 +82,7 @@ def evaluate(
     epsilon: float,
     seed: int | tuple[int, ...],
     stop: Callable[[], bool] | None = None,
+    on_game: Callable[[int, int], Any] | None = None,
 ) -> Evaluation | None:
     """Plays whole games and returns their scores.
 
@@ -93,37 +98,27 @@ def evaluate(
         seed: Integer, or tuple of integers, for the games and the random actions.
         stop: Callable without arguments, called before every step, or `None`. The
             evaluation is aborted when it returns true.
+        on_game: Callable `on_game(done, total)`, called before the first game and
+            whenever games have ended, or `None`.
 
     Returns:
         `Evaluation`, its games ordered by environment. `None` if it was aborted.
 
     Raises:
         ValueError: If `episodes`, `epsilon` or `seed` is out of range.
-        TypeError: If `stop` cannot be called.
+        TypeError: If `stop` or `on_game` cannot be called.
     """
     episodes = checks.integer("episodes", episodes, minimum=1)
     epsilon = checks.probability("epsilon", epsilon)
     for each in seed if isinstance(seed, tuple) else (seed,):
         checks.integer("seed", each, minimum=0)
-    if not (stop is None or callable(stop)):
-        raise checks.wrong_kind("stop", "a function or None", stop, "lambda: False")
-    streams = np.random.SeedSequence(seed).spawn(2)
-    rng = np.random.default_rng(streams[0])
-    shares = [
-        episodes // envs.num_envs + (i < episodes % envs.num_envs)
-        for i in range(envs.num_envs)
-    ]
-    played: list[list[Episode]] = [[] for _ in shares]
-    observations = envs.reset(seed=int(streams[1].generate_state(1)[0] >> 1))
-    while any(len(games) < share for games, share in zip(played, shares, strict=True)):
-        if stop is not None and stop():
-            return None
-        actions = epsilon_greedy(q_values(observations), epsilon, rng)
-        step = envs.step(actions)
-        for episode in step.episodes:
-            if len(played[episode.env_index]) < shares[episode.env_index]:
-                played[episode.env_index].append(episode)
-        observations = step.observations
+    _check_stop(stop)
+    if not (on_game is None or callable(on_game)):
+        instead = "lambda done, total: ..."
+        raise checks.wrong_kind("on_game", "a function or None", on_game, instead)
+    played = _play(q_values, envs, episodes, epsilon, seed, stop, on_game)
+    if played is None:
+        return None
     games = [episode for games in played for episode in games]
     return Evaluation(
         scores=np.array([game.score for game in games], np.float64),
@@ -132,3 +127,60 @@ def evaluate(
         env_id=envs.env_id,
         frame_skip=envs.options.get("frame_skip", 1),
     )
+
+
+@contextlib.contextmanager
+def stopping(
+    stop: Callable[[], bool] | None, handles_interrupts: bool
+) -> Iterator[Callable[[], bool] | None]:
+    """A context in which Ctrl-C, or the interrupt of a notebook, stops an evaluation.
+
+    Args:
+        stop: See `evaluate`.
+        handles_interrupts: Boolean. If it is false, the context changes nothing.
+
+    Yields:
+        The argument `stop` for `evaluate`.
+
+    Raises:
+        TypeError: If `stop` cannot be called.
+    """
+    if not handles_interrupts:
+        yield stop
+        return
+    _check_stop(stop)
+    with signals.handled() as requests:
+        yield lambda: requests.stop or bool(stop is not None and stop())
+
+
+def _check_stop(stop):
+    if not (stop is None or callable(stop)):
+        raise checks.wrong_kind("stop", "a function or None", stop, "lambda: False")
+
+
+def _play(q_values, envs, episodes, epsilon, seed, stop, on_game):
+    """Returns the episodes of each environment, or `None` if it was aborted."""
+    streams = np.random.SeedSequence(seed).spawn(2)
+    rng = np.random.default_rng(streams[0])
+    shares = [
+        episodes // envs.num_envs + (i < episodes % envs.num_envs)
+        for i in range(envs.num_envs)
+    ]
+    played: list[list[Episode]] = [[] for _ in shares]
+    observations = envs.reset(seed=int(streams[1].generate_state(1)[0] >> 1))
+    done = None
+    while (ended := sum(map(len, played))) < episodes:
+        if on_game is not None and ended != done:
+            on_game(ended, episodes)
+        done = ended
+        if stop is not None and stop():
+            return None
+        actions = epsilon_greedy(q_values(observations), epsilon, rng)
+        step = envs.step(actions)
+        for episode in step.episodes:
+            if len(played[episode.env_index]) < shares[episode.env_index]:
+                played[episode.env_index].append(episode)
+        observations = step.observations
+    if on_game is not None:
+        on_game(episodes, episodes)
+    return played

@@ -244,8 +244,14 @@ def for_fit(
 
     Raises:
         SettingsError: If a field is unknown, out of range, or cannot be changed in
-            `fit`.
+            `fit`, or if neither `settings` nor `env_steps` is given.
     """
+    if settings is None and "env_steps" not in changes:
+        raise SettingsError(
+            "`env_steps`, the length of the training in agent steps, must be given. "
+            "For example: agent.fit(envs, env_steps=100_000)",
+            "env_steps",
+        )
     for name in changes:
         if name in FIELDS and name not in _FIT_FIELDS and name != "env_steps":
             raise SettingsError(

@@ -12,9 +12,11 @@ import math
 import numpy as np
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Progress:
     """The record of one iteration (sampling, then training).
+
+    Its representation is short, since a notebook shows what `fit` returns.
 
     Attributes:
         iteration: Number of this iteration, from 0.
@@ -97,10 +99,25 @@ class Progress:
         """Fraction of the replay that is filled, from 0 to 1."""
         return self.replay_size / self.replay_capacity
 
+    def __repr__(self) -> str:
+        shown = {
+            "env_steps_done": self.env_steps_done,
+            "updates": self.updates,
+            "episode_count": self.episode_count,
+            "score_mean": _rounded(self.score_mean),
+            "best_score": self.best_score,
+            "loss": _rounded(self.loss),
+        }
+        return f"Progress({', '.join(f'{k}={v}' for k, v in shown.items())}, ...)"
+
     @property
     def env_steps_per_second(self) -> float:
         """Agent steps per second of sampling and training (not frames)."""
         return (self.env_steps_done - self.env_steps) / max(self.seconds, 1e-9)
+
+
+def _rounded(value):
+    return None if value is None else float(f"{value:.4g}")
 
 
 def decimals(score: float) -> int:

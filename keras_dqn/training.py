@@ -223,6 +223,37 @@ def check_learning_starts(
     )
 
 
+class Phases:
+    """Says before each iteration what it will do: the first update is slow to compile.
+
+    Args:
+        settings, state, replay: See `run`.
+        announce: Function that takes `"filling"`, `"compiling"` or `"training"`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: RunState,
+        replay: Replay,
+        announce: Callable[[str], Any],
+    ) -> None:
+        self._settings, self._state, self._replay = settings, state, replay
+        self._announce, self._updates_before = announce, state.updates
+
+    def announce(self) -> None:
+        """Announces the phase of the next iteration, if there is one."""
+        settings, state = self._settings, self._state
+        if state.iteration >= settings.iterations:
+            return
+        stored = self._replay.size + settings.env_steps_per_iteration
+        if stored < settings.learning_starts:
+            self._announce("filling")
+        else:
+            is_first = state.updates == self._updates_before
+            self._announce("compiling" if is_first else "training")
+
+
 def is_checkpoint_due(settings: Settings, state: RunState) -> bool:
     """Whether a checkpoint is due and all games restart before the next iteration."""
     return state.iteration % settings.checkpoint_interval_iterations == 0

@@ -233,7 +233,7 @@ def test_size_time_and_too_small_a_disk_are_reported_first(tmp_path, monkeypatch
     run.save(1)
     assert run.said[-2].startswith("First checkpoint: 1") and "about" in run.said[-2]
     run.save(2)
-    assert run.said[-1].startswith("Saved model") and "First" not in run.said[-2]
+    assert run.said[-1].startswith("Saved checkpoint") and "First" not in run.said[-2]
     (tmp_path / "c" / ".unfinished-checkpoint-000000000009").mkdir()
     run.saves.prepare(1)
     assert any("Removed an unfinished save: " in text for text in run.said)

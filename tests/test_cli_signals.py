@@ -105,7 +105,7 @@ def test_a_request_to_stop_is_met_after_the_iteration_with_one_checkpoint(
     with signals_at_step(step, signum):
         assert run(tmp_path / "run") == 75
     assert saves == saved
-    assert "Stopped. Saved model: " in capsys.readouterr().out
+    assert "Stopped. Saved network: " in capsys.readouterr().out
     assert (tmp_path / "run" / "network.keras").exists()
     saves.clear()
     assert resume(tmp_path / "run", "--no-evaluation") == 0

@@ -43,8 +43,11 @@ def test_a_smoke_run_of_breakout_trains_evaluates_and_leaves_its_files(
     assert command(*SMALL, "--out", out) == 0
     text = capsys.readouterr().out
     assert "ALE/Breakout" in text
-    assert f"Saved model: {out / 'network.keras'}" in text
+    assert f"Saved network: {out / 'network.keras'}" in text
     assert "mean score" in text
+    for line in ("evaluate", "record", "train --resume --out"):
+        assert f"keras-dqn {line} {out}" in text
+    assert text.rstrip().endswith("--env-steps 512")
     assert keras.models.load_model(out / "network.keras").output_shape == (None, 4)
     assert json.loads((out / "settings.json").read_text())["env_steps"] == 256
     assert (out / "metrics.jsonl").stat().st_size > 0
@@ -127,7 +130,7 @@ def test_resume_refuses_to_become_another_run_and_says_what_differs(tmp_path, ca
         command("--out", str(out), "--resume", "--env-steps", "320", "--no-evaluation")
         == 0
     )
-    assert "Loaded model" in capsys.readouterr().out
+    assert "Loaded checkpoint" in capsys.readouterr().out
     assert json.loads((out / "settings.json").read_text())["env_steps"] == 320
 
 
@@ -221,8 +224,20 @@ def test_control_c_saves_says_where_and_exits_with_75(tmp_path):
     child.send_signal(signal.SIGINT)
     rest, errors = child.communicate(timeout=300)
     assert child.returncode == 75, errors
-    assert f"Stopped. Saved model: {out / 'network.keras'}" in rest
+    assert f"Stopped. Saved network: {out / 'network.keras'}" in rest
+    resume = rest.strip().splitlines()[-1]
+    assert resume.endswith(f"python examples/cartpole.py --resume --out {out}")
     assert keras.models.load_model(out / "network.keras").output_shape == (None, 2)
+
+
+def test_a_solved_run_says_so_and_how_to_go_on(tmp_path, capsys):
+    out = tmp_path / "run"
+    flags = "--preset cartpole --env-steps 2048 --evaluation-interval-iterations 5"
+    easy = "--stop-at-score 1 --evaluation-episodes 1"
+    assert command(*flags.split(), *easy.split(), "--out", out) == 0
+    text = capsys.readouterr().out
+    assert f"Solved. Saved network: {out / 'network.keras'}" in text
+    assert text.rstrip().endswith(f"--resume --out {out} --stop-at-score none")
 
 
 def test_help_lists_every_number_with_its_default():

@@ -63,6 +63,17 @@ def test_one_seed_gives_the_same_games_and_another_seed_others():
     assert (scores(1) != scores(2)).any()
 
 
+def test_the_games_that_have_ended_are_counted_from_none_to_all():
+    counts = []
+    with make_envs(lambda: CountingEnv(length=4), num_envs=2) as envs:
+        evaluation.evaluate(
+            zeros, envs, 5, 0.0, 0, on_game=lambda *count: counts.append(count)
+        )
+    assert counts == [(0, 5), (2, 5), (4, 5), (5, 5)]
+    with pytest.raises(TypeError, match="`on_game` must be"):
+        evaluation.evaluate(zeros, envs, 5, 0.0, 0, on_game=3)
+
+
 def test_mean_deviation_and_interval_by_hand():
     result = evaluation.Evaluation(
         np.array([1.0, 2.0, 3.0, 4.0]), np.array([1, 1, 1, 1]), 0.05, "toy"

@@ -63,7 +63,8 @@ NEED_KERAS = {
 }
 # Commands import Keras inside the function that trains or plays.
 COMMANDS = tuple(
-    f"cli/{name}" for name in ("train", "evaluate", "record", "play", "playing", "info")
+    f"cli/{name}"
+    for name in ("train", "evaluate", "record", "play", "playing", "info", "loading")
 )
 PUBLIC_NAMES = {
     "DQNAgent",

@@ -132,7 +132,7 @@ def test_a_run_is_trained_played_and_kept_and_resumed(tmp_path):
     for _ in range(2):  # the second finds the run at its end, and plays again
         done = run_script("learning/train.py", "catch", *words, "--flags", flags)
         assert done.returncode == 0, done.stderr[-2000:]
-    assert "Loaded model" in done.stdout
+    assert "Loaded checkpoint" in done.stdout
     other = run_script(
         "learning/train.py", "catch", *words, "--flags", f"{flags} --gamma 0.5"
     )

@@ -37,6 +37,12 @@ class Recorder(monitor.Monitor):
     def message(self, text):
         self._note(text)
 
+    def phase(self, name):
+        self._note(f"phase {name}")
+
+    def games(self, done, total):
+        self._note(f"{done} of {total} games")
+
     def evaluation(self, env_steps, result, is_final):
         self._note(f"evaluation {env_steps} {result.mean} {is_final}")
 
@@ -51,8 +57,11 @@ def test_monitors_pass_every_call_on_to_all_of_them_in_order():
     both.start(make_info())
     both.write(make_progress())
     both.message("hello")
+    both.phase("evaluating")
+    both.games(1, 2)
     both.evaluation(320, make_evaluation([1.5]), False)
-    expected = ["resume 320", "start", "write", "hello", "evaluation 320 1.5 False"]
+    expected = ["resume 320", "start", "write", "hello", "phase evaluating"]
+    expected += ["1 of 2 games", "evaluation 320 1.5 False"]
     assert calls == [(name, call) for call in expected for name in "ab"]
 
 

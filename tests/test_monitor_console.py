@@ -7,60 +7,18 @@ import sys
 import time
 
 import pytest
-from rich.console import Console
 
 from keras_dqn import monitor
 from tests.records import Clock
 from tests.records import make_filling
 from tests.records import make_info
 from tests.records import make_progress
+from tests.screen import Screen
+from tests.screen import shown
 
 pytestmark = pytest.mark.numpy
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
-
-
-class Screen:
-    """A console on a terminal of some width, and what was written to it."""
-
-    def __init__(self, width=80, height=50, **options):
-        self.file = io.StringIO()
-        self.clock = Clock()
-        terminal = Console(
-            file=self.file,
-            force_terminal=True,
-            width=width,
-            height=height,
-            legacy_windows=False,
-            _environ={"TERM": "xterm-256color"},
-        )
-        self.console = monitor.LiveConsole(terminal, clock=self.clock, **options)
-
-    def write(self, progress, seconds=1.0):
-        self.clock.seconds += seconds
-        self.console.write(progress)
-
-    @property
-    def text(self):
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.file.getvalue())
-
-    @property
-    def drawings(self):
-        return self.text.count("╭")
-
-    @property
-    def panel(self):
-        """The lines of the last panel."""
-        return "╭" + self.text.replace("\r", "\n").rpartition("╭")[2]
-
-
-def shown(record, width=80, info=None, **options):
-    """The last panel after one record, with blanks made single."""
-    screen = Screen(width, **options)
-    with screen.console:
-        screen.console.start(info or make_info())
-        screen.write(record)
-    return re.sub(r" +", " ", screen.panel)
 
 
 def test_the_panel_shows_every_figure():
@@ -69,7 +27,7 @@ def test_the_panel_shows_every_figure():
         screen.console.start(make_info())
         screen.write(make_progress(1_000_000, updates=7_995_920))
         screen.write(make_progress(1_000_001, updates=7_995_928), 2.0)
-    panel = re.sub(r" +", " ", screen.panel)
+        panel = re.sub(r" +", " ", screen.panel)
     for figure in (
         "keras_dqn - ALE/Breakout",
         "jax - CPU",
@@ -141,23 +99,6 @@ def test_the_panel_shows_when_training_starts_before_the_replay_is_full():
     assert "43 % - training starts at 61 %" in panel  # 10,000 of 16,384
 
 
-@pytest.mark.parametrize(
-    ("settings", "iteration"),
-    [({}, 510), ({"learning_starts_env_steps": 1000}, 30)],
-)
-def test_before_the_first_update_the_panel_says_that_it_compiles(settings, iteration):
-    screen = Screen()
-    with screen.console:
-        screen.console.start(make_info(settings=settings))
-        screen.write(make_filling(iteration - 1), 1.0)
-        assert "compiling" not in screen.text
-        screen.write(make_filling(iteration), 0.0)  # at once, whatever the clock
-        assert screen.text.count("compiling the train step") == 1
-        drawings = screen.drawings
-        screen.write(make_filling(iteration), 0.0)  # once
-        assert screen.drawings == drawings
-
-
 def test_scores_of_single_lives_are_labeled_as_such():
     lives = make_info(env_options={"life_loss": "reset", "frame_skip": 4})
     panel = shown(make_progress(0, episode_count=37), info=lives)
@@ -216,7 +157,7 @@ def test_the_rates_and_the_time_left_begin_with_training():
         for i in range(10, 20):
             wall, work = (100.0, 99.0) if i == 10 else (2.0, 1.0)
             screen.write(make_progress(i, seconds=work, total_env_steps=total), wall)
-    panel = re.sub(r" +", " ", screen.panel)
+        panel = re.sub(r" +", " ", screen.panel)
     assert "agent steps/s 32 " in panel
     assert "updates/s 8.0 " in panel
     assert "left 0:00:20" in panel  # ten more iterations, 2 s each
@@ -228,9 +169,9 @@ def test_a_message_stands_above_the_panel_as_it_is():
         screen.console.start(make_info())
         screen.write(make_progress(0))
         before = len(screen.text)
-        screen.console.message("Saved model [bold]x[/bold]")
+        screen.console.message("Saved [bold]x[/bold]")
         added = screen.text[before:]
-    assert added.index("Saved model [bold]x[/bold]") < added.index("╭")
+    assert added.index("Saved [bold]x[/bold]") < added.index("╭")
 
 
 def test_the_cursor_comes_back_and_the_last_figures_stay():

@@ -106,8 +106,20 @@ def test_every_line_is_flushed():
     assert stream.flushed.startswith("keras_dqn 0.1.0\n")
     console.write(make_progress(0))
     assert stream.flushed.endswith("eta=-\n")
-    console.message("Saved model")
-    assert stream.flushed.endswith("\nSaved model\n")
+    console.message("Saved checkpoint")
+    assert stream.flushed.endswith("\nSaved checkpoint\n")
+
+
+def test_slow_phases_are_said_once_before_they_begin():
+    stream = Stream()
+    console = monitor.PlainConsole(stream)
+    for name in ("filling", "filling", "compiling", "training", "saving", "training"):
+        console.phase(name)
+    console.phase("evaluating")
+    first, second, third = stream.flushed.splitlines()
+    assert first.startswith("Filling the replay")
+    assert second.startswith("Compiling")
+    assert third.startswith("Evaluating")
 
 
 def test_the_first_lines_say_what_runs_on_what_with_what_memory():
@@ -136,8 +148,8 @@ def test_the_first_lines_fit_eighty_columns():
 def test_a_message_that_the_stream_cannot_encode_is_escaped():
     raw = io.BytesIO()
     console = monitor.PlainConsole(io.TextIOWrapper(raw, encoding="ascii"))
-    console.message("Saved model in /home/jos\u00e9")
-    assert raw.getvalue() == b"Saved model in /home/jos\\xe9\n"
+    console.message("Saved checkpoint in /home/jos\u00e9")
+    assert raw.getvalue() == b"Saved checkpoint in /home/jos\\xe9\n"
 
 
 def test_nothing_is_said_after_closing_twice():
@@ -203,6 +215,7 @@ def test_training_goes_on_when_the_reader_of_the_pipe_goes_away():
 def test_a_pipe_gets_lines_and_only_a_terminal_gets_the_panel(term, monkeypatch):
     monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("CI", raising=False)
 
     class Terminal(Stream):
         def isatty(self):
@@ -212,6 +225,9 @@ def test_a_pipe_gets_lines_and_only_a_terminal_gets_the_panel(term, monkeypatch)
     on_terminal = monitor.make_console(stream=Terminal())
     expected = monitor.PlainConsole if term == "dumb" else monitor.LiveConsole
     assert isinstance(on_terminal, expected)
+    monkeypatch.setenv("CI", "true")  # a log, though it looks like a terminal
+    in_ci = monitor.make_console(stream=Terminal())
+    assert isinstance(in_ci, monitor.PlainConsole)
 
 
 def test_the_mode_of_the_console_can_be_forced():

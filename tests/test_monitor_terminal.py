@@ -27,7 +27,7 @@ with monitor.make_console() as console:
         console.write(make_progress(i))
     print("from elsewhere")
     print("an error", file=sys.stderr)
-    console.message("Saved model")
+    console.message("Saved checkpoint")
     if sys.argv[1] == "raise":
         raise RuntimeError("boom")
     if sys.argv[1] == "exit":
@@ -41,7 +41,7 @@ def run_in_terminal(how, columns=80, encoding="utf-8"):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     env = {
-        **{k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")},
+        **{k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "CI")},
         "TERM": "xterm-256color",
         "PYTHONIOENCODING": encoding,
     }
@@ -73,7 +73,7 @@ def test_on_a_real_terminal_the_panel_is_drawn_and_cleared_up(how, code):
     assert status == code
     assert output.count(HIDE_CURSOR) == 1
     assert output.rindex(SHOW_CURSOR) > output.rindex("╯")
-    for line in ("from elsewhere", "an error", "Saved model"):
+    for line in ("from elsewhere", "an error", "Saved checkpoint"):
         assert output.index(line) < output.rindex("╭")
     last = {"end": "the end", "raise": "RuntimeError: boom", "exit": SHOW_CURSOR}
     assert output.rindex(last[how]) >= output.rindex(SHOW_CURSOR)

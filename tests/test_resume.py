@@ -115,7 +115,7 @@ def test_a_stop_between_checkpoints_goes_on_and_says_that_it_is_not_exact(
     monkeypatch.setattr(DQNAgent, "fit", spying)
     runs.train(CARTPOLE, out, console="plain", resume=True)
     text = capsys.readouterr().out
-    assert "Loaded model" in text and "not exactly" in text
+    assert "Loaded checkpoint" in text and "not exactly" in text
     for name in before:
         np.testing.assert_array_equal(seen[0][name], before[name])
     # Counted on, not started again: 2 agent steps for 2 gradient steps.
@@ -124,13 +124,13 @@ def test_a_stop_between_checkpoints_goes_on_and_says_that_it_is_not_exact(
     assert run_meta["updates"] == updates + 2 * (400 - 215)
 
 
-def test_an_exact_resume_says_loaded_model_and_nothing_of_differing(tmp_path, capsys):
+def test_an_exact_resume_says_what_it_loaded_and_nothing_of_differing(tmp_path, capsys):
     out = tmp_path / "run"
     runs.train(CARTPOLE.replace(env_steps=400), out)
     capsys.readouterr()
     runs.train(CARTPOLE, out, console="plain", resume=True)
     text = capsys.readouterr().out
-    assert "Loaded model" in text
+    assert "Loaded checkpoint" in text
     assert "not exactly" not in text
 
 

@@ -57,7 +57,7 @@ def read_until(child, words):
 def test_a_run_is_killed_resumed_and_stopped_without_posix(command, tmp_path):
     out = tmp_path / "run"
     killed = command(*FLAGS, "--out", out)
-    read_until(killed, "Saved model: ")
+    read_until(killed, "Saved checkpoint: ")
 
     second = command("--resume", "--out", out)
     _, text = second.communicate(timeout=60)
@@ -69,13 +69,13 @@ def test_a_run_is_killed_resumed_and_stopped_without_posix(command, tmp_path):
     assert {"LOCK", "LOCK.json"} <= {path.name for path in out.iterdir()}
 
     resumed = command("--resume", "--out", out)
-    text = read_until(resumed, "Loaded model: ")
+    text = read_until(resumed, "Loaded checkpoint: ")
     assert f"Warning: process {killed.pid} on " in text
-    read_until(resumed, "Saved model: ")
+    read_until(resumed, "Saved checkpoint: ")
     resumed.send_signal(signal.SIGINT)
     text, errors = resumed.communicate(timeout=60)
     assert resumed.returncode == 75, errors
-    assert "Stopped. Saved model: " in text
+    assert "Stopped. Saved network: " in text
     assert sorted(path.name for path in out.iterdir()) == [
         "checkpoints",
         "metrics.jsonl",

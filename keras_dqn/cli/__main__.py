@@ -20,6 +20,7 @@ from keras_dqn.cli import report
 from keras_dqn.cli import resume
 from keras_dqn.cli import train
 from keras_dqn.cli import verify_resume
+from keras_dqn.cli.loading import quiet_tensorflow
 
 # Each has a function `add_command`.
 COMMANDS = (
@@ -38,7 +39,7 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command that the first word names.
+    """Runs the command that the first word names. Without a word, it prints help.
 
     Args:
         argv: List of strings. Default: the command line.
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = options.Parser(
         prog="keras-dqn", description="Deep Q-learning for Keras 3."
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in COMMANDS:
         command.add_command(commands)
     words = sys.argv[1:] if argv is None else list(argv)
@@ -61,6 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = checks.did_you_mean(words[0], commands.choices)
         parser.error(f"unknown command {words[0]!r}{hint and '.'}{hint}")
     namespace = parser.parse_args(words)
+    if not hasattr(namespace, "run"):
+        parser.print_help()
+        return 0
+    quiet_tensorflow()
     return namespace.run(namespace)
 
 

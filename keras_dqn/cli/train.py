@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import os
 import pathlib
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from typing import Any
 import gymnasium
 
 from keras_dqn.cli import options
+from keras_dqn.cli.loading import load_keras
 from keras_dqn.config import Settings
 from keras_dqn.envs import EnvFault
 from keras_dqn.monitor import PlainConsole
 from keras_dqn.runs import provenance
+from keras_dqn.runs import summary
 from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.runs.run import Run
 from keras_dqn.system import files
@@ -194,7 +197,7 @@ def _run(parser, namespace, program, preset):
     try:
         with signals.handled(signals.COMMAND):
             settings = _settings(parser, namespace, preset)
-            return _run_program(program, settings, namespace)
+            return _run_program(parser, program, settings, namespace)
     except CommandError as error:
         if error.__cause__ is not None:
             print_error(_traceback(error.__cause__))
@@ -257,7 +260,7 @@ def _saved_settings(out):
         raise CommandError(f"--resume: {path}: {error}", EXIT_IO) from None
 
 
-def _run_program(program, settings, namespace):
+def _run_program(parser, program, settings, namespace):
     """Runs the program in its run directory. Returns the exit code."""
     _check_backend()
     with contextlib.ExitStack() as stack:
@@ -277,11 +280,22 @@ def _run_program(program, settings, namespace):
         except OSError as error:
             raise CommandError(str(error), EXIT_IO) from None
         try:
+            load_keras(is_said=namespace.console != "none")
             program(run)
         except Exception as error:
             _raise_command_error(error, run)
             raise
+        if run.has_begun and namespace.console != "none":
+            for line in summary.lines(run, _command(parser)):
+                run.log(line)
     return EXIT_STOPPED if run.was_stopped else 0
+
+
+def _command(parser):
+    """Returns the command that trains, to be typed again."""
+    if parser.prog.startswith("keras-dqn "):
+        return parser.prog
+    return f"python {shlex.quote(sys.argv[0])}"
 
 
 def _raise_command_error(error, run):

@@ -189,7 +189,7 @@ def _train(folder, out, *flags):
     seconds = time.monotonic() - started
     print(f"  {' '.join(map(str, [out.name, *flags]))}: {seconds:.0f} s", flush=True)
     return "\n".join(
-        line for line in output.splitlines() if line.startswith("Loaded model")
+        line for line in output.splitlines() if line.startswith("Loaded checkpoint")
     )
 
 

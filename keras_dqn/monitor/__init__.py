@@ -1,11 +1,10 @@
 """Monitors: they show or store the records of a run, and never change the run.
 
-Every monitor has the methods `start(info)`, `write(progress)`, `message(text)`,
-`evaluation(env_steps, result, is_final)` and `close()`, and is a context manager.
-`Monitors` sends each call to several. `Sink` gives the records to a tracker.
+Every monitor has the methods of `Monitor`, and is a context manager. `Monitors` sends
+each call to several. `Sink` gives the records to a tracker.
 
-`LiveConsole` needs rich, and `TensorBoard` needs tensorboardX. Each is imported when
-it is first used.
+`LiveConsole` and `NotebookConsole` need rich, and `TensorBoard` needs tensorboardX.
+Each is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -23,12 +22,15 @@ from keras_dqn.monitor.info import RunInfo
 from keras_dqn.monitor.jsonl import JsonLines
 from keras_dqn.monitor.plain import PlainConsole
 from keras_dqn.monitor.sinks import Sink
+from keras_dqn.monitor.terminal import can_draw
+from keras_dqn.monitor.terminal import is_notebook
 
 __all__ = [
     "JsonLines",
     "LiveConsole",
     "Monitor",
     "Monitors",
+    "NotebookConsole",
     "PlainConsole",
     "RunInfo",
     "Sink",
@@ -38,6 +40,7 @@ __all__ = [
 
 _LAZY = {
     "LiveConsole": "keras_dqn.monitor.console",
+    "NotebookConsole": "keras_dqn.monitor.notebook",
     "TensorBoard": "keras_dqn.monitor.tensorboard",
 }
 _MODES = ("auto", "live", "plain", "none")
@@ -54,40 +57,41 @@ def __dir__() -> list[str]:
 
 
 def make_console(
-    mode: str = "auto", stream: TextIO | None = None, log_interval_iterations: int = 10
+    mode: str = "auto",
+    stream: TextIO | None = None,
+    log_interval_iterations: int = 10,
+    metrics: str | os.PathLike[str] | None = None,
 ) -> Monitor:
     """Returns a console for `stream`: a live panel on a terminal, else lines.
 
     Args:
         mode: `"auto"`, `"live"`, `"plain"`, or `"none"` for a console that prints
-            nothing. `"auto"` is `"live"` where `stream` is a terminal that can
-            move its cursor, and `"plain"` elsewhere (a pipe, a file, a notebook).
+            nothing. `"auto"` is `"live"` where `stream` is a notebook, or a terminal
+            that can move its cursor, and `"plain"` elsewhere (a pipe, a file, a
+            system for continuous integration).
         stream: Text stream. `None` is `sys.stdout`.
         log_interval_iterations: Int, at least 1. Iterations between two lines
-            in plain mode. The live panel is drawn every half second instead.
+            in plain mode. The live panel is drawn every half second instead, and in
+            a notebook every second.
+        metrics: Path of the run's `metrics.jsonl`. From it, a live panel knows what
+            was before a resume. `None` if there is none.
 
     Returns:
-        A `LiveConsole`, a `PlainConsole`, or an empty `Monitors`, which prints
-        nothing.
+        A `LiveConsole`, a `NotebookConsole`, a `PlainConsole`, or an empty
+        `Monitors`, which prints nothing.
 
     Raises:
         ValueError: If `mode` is not one of these.
     """
     checks.choice("mode", mode, _MODES)
     stream = sys.stdout if stream is None else stream
+    notebook = is_notebook(stream)
     if mode == "auto":
-        mode = "live" if _can_draw(stream) else "plain"
+        mode = "live" if notebook or can_draw(stream) else "plain"
     if mode == "none":
         return Monitors([])
     if mode == "plain":
         return PlainConsole(stream, log_interval_iterations)
-    return __getattr__("LiveConsole")(stream)
-
-
-def _can_draw(stream):
-    """Whether `stream` is a terminal that can move its cursor."""
-    try:
-        is_terminal = stream.isatty()
-    except (AttributeError, ValueError):  # no stream, or a closed one
-        return False
-    return is_terminal and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+    if notebook:
+        return __getattr__("NotebookConsole")(metrics=metrics)
+    return __getattr__("LiveConsole")(stream, metrics=metrics)

@@ -47,10 +47,26 @@ class Monitor:
         """
 
     def message(self, text: str) -> None:
-        """Shows a line of text, such as "Saved model".
+        """Shows a line of text, such as "Saved checkpoint".
 
         Args:
             text: String.
+        """
+
+    def phase(self, name: str) -> None:
+        """Receives what the run does from now on. It may be called repeatedly.
+
+        Args:
+            name: `"filling"` (the replay), `"compiling"` (the first update),
+                `"training"`, `"saving"` or `"evaluating"`.
+        """
+
+    def games(self, done: int, total: int) -> None:
+        """Receives how many games of an evaluation have ended, while it is played.
+
+        Args:
+            done: Int, games that have ended.
+            total: Int, games of the evaluation.
         """
 
     def evaluation(self, env_steps: int, result: Evaluation, is_final: bool) -> None:
@@ -110,6 +126,16 @@ class Monitors(Monitor):
         """See `Monitor.message`."""
         for monitor in self._monitors:
             monitor.message(text)
+
+    def phase(self, name: str) -> None:
+        """See `Monitor.phase`."""
+        for monitor in self._monitors:
+            monitor.phase(name)
+
+    def games(self, done: int, total: int) -> None:
+        """See `Monitor.games`."""
+        for monitor in self._monitors:
+            monitor.games(done, total)
 
     def evaluation(self, env_steps: int, result: Evaluation, is_final: bool) -> None:
         """See `Monitor.evaluation`."""

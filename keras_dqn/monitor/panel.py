@@ -1,7 +1,7 @@
 """The contents and layout of the live panel.
 
 The values are in three columns if the terminal is at least 114 characters wide, in
-two if it is at least 80 wide, and else in one.
+two if it is at least 80 wide, and else in one, which is cut off to fit the height.
 """
 
 from __future__ import annotations
@@ -13,36 +13,41 @@ from typing import Any
 
 from rich import box
 from rich.console import Group
+from rich.measure import Measurement
 from rich.panel import Panel as Frame
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from keras_dqn.monitor import rows
 from keras_dqn.monitor import text
+from keras_dqn.monitor.history import History
+from keras_dqn.monitor.history import bars
 from keras_dqn.monitor.info import RunInfo
 from keras_dqn.progress import Progress
 
 _THREE_COLUMNS = 112
 _TWO_COLUMNS = 78
 _ONE_LINE_STATUS = 56
+_REMARKS = 46
 _RATIOS = (5, 6, 5)  # of column widths: the middle column has the longest values
 _MARGIN = 2  # space for the ^C that a terminal prints
+_FRAME = 2  # lines of the border
+_FEWEST_ROWS = 4
+# No yellow or white: they cannot be read on a light background.
+_STYLES = {"filling": "magenta", "compiling": "magenta", "training": "green"}
+_DOING = {
+    "filling": "filling the replay",
+    "compiling": "compiling the train step: this takes seconds to minutes",
+    "training": "training",
+    "saving": "saving a checkpoint",
+    "evaluating": "evaluating",
+}
 
 
-def waiting() -> Any:
+def waiting(phase: str | None = None) -> Any:
     """Returns the text that is shown before the first record."""
-    return Text("starting ...", style="dim")
-
-
-def is_first_update_next(info: RunInfo, progress: Progress) -> bool:
-    """Whether the next iteration is the first that trains."""
-    added = progress.env_steps_done - progress.env_steps
-    due = _transitions_before_training(info, progress)
-    return not progress.is_training and progress.replay_size + added >= due
-
-
-def _transitions_before_training(info, progress):
-    return info.settings.get("learning_starts_env_steps") or progress.replay_capacity
+    return Text(_DOING.get(phase or "", "starting") + " ...", style="bold")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +60,13 @@ class Panel:
         elapsed: Seconds since the start.
         env_steps_per_second: Recent rate, or `None` if it is not known yet.
         updates_per_second: Recent rate, or `None` if it is not known yet.
-        seconds_left: Seconds until the end, or `None` if not known yet.
+        pace: Agent steps per second of the clock, or `None` if not known yet.
+        is_whole_time: Whether `elapsed` counts all sessions of a resumed run.
+        phase: Name of the phase, see `Monitor.phase`. Default: by `progress`.
+        games: Tuple `(done, total)` during an evaluation, or `None`.
+        evaluation: Tuple of agent steps and the newest `Evaluation`, or `None`.
+        scores, losses: `History`.
+        end: How the run ended, or `None` while it runs.
     """
 
     info: RunInfo
@@ -63,26 +74,35 @@ class Panel:
     elapsed: float
     env_steps_per_second: float | None
     updates_per_second: float | None
-    seconds_left: float | None
+    pace: float | None
+    is_whole_time: bool = True
+    phase: str | None = None
+    games: tuple[int, int] | None = None
+    evaluation: tuple[int, Any] | None = None
+    scores: History = dataclasses.field(default_factory=History)
+    losses: History = dataclasses.field(default_factory=History)
+    end: str | None = None
 
     def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
-        sign = "+-" if options.ascii_only else "±"
         width = options.max_width - _MARGIN
-        learning = self._learning(sign)
+        head = [self._bar(), self._status(width), *self._games_bar()]
+        tail = [_Curves(self.scores, self.losses), *self._last_evaluation(width)]
+        used = _FRAME + sum(_height(console, options, width, head + tail))
+        room = max(options.size.height - used - 1, _FEWEST_ROWS)
+        figures = rows.Figures(self, "+-" if options.ascii_only else "±")
         if width >= _THREE_COLUMNS:
-            columns = [self._run(), self._play(), learning]
+            columns = figures.three_columns()
         elif width >= _TWO_COLUMNS:
-            # Epsilon and beta fill up the shorter column.
-            columns = [self._run() + learning[3:], self._play() + learning[:3]]
+            columns = figures.two_columns()
         else:
-            columns = [self._run() + self._play() + learning]
-        info = self.info
+            columns = [figures.one_column(width >= _REMARKS)[:room]]
+        gap = [Text()] if room > max(map(len, columns)) else []
         encodable = functools.partial(text.encodable, encoding=options.encoding)
         yield Frame(
-            Group(self._bar(), self._status(width), Text(), _grid(columns)),
-            title=Text(encodable(f"keras_dqn - {info.env_id}"), style="bold"),
+            Group(*head, *gap, _grid(columns), *tail),
+            title=Text(encodable(f"keras_dqn - {self.info.env_id}"), style="bold"),
             title_align="left",
-            subtitle=Text(encodable(f"{info.backend} - {info.device}"), style="dim"),
+            subtitle=Text(encodable(f"{self.info.backend} - {self.info.device}")),
             subtitle_align="right",
             border_style="cyan",
             box=box.ROUNDED,
@@ -92,113 +112,111 @@ class Panel:
 
     def _bar(self):
         done, total = self.progress.env_steps_done, self.progress.total_env_steps
-        row = Table.grid(padding=(0, 1), expand=True)
-        row.add_column(ratio=1)
-        row.add_column(no_wrap=True, justify="right")
-        bar = ProgressBar(total=max(total, 1), completed=done)
-        row.add_row(bar, text.percent(done, total))
-        return row
+        return _bar_row(done, total, text.percent(done, total))
+
+    def _games_bar(self):
+        if self.games is None or self.end is not None:
+            return []
+        done, total = self.games
+        units = self.info.score_units
+        return [_bar_row(done, total, f"{done} of {total} {units}")]
 
     def _status(self, width):
-        clock = f"elapsed {text.duration(self.elapsed)}"
-        if self.progress.is_training:
-            clock += f", left {text.duration(self.seconds_left)}"
-        clock = Text(clock, style="dim")
+        clock = "elapsed" if self.is_whole_time else "this session"
+        clock += f" {text.duration(self.elapsed)}"
+        if self.progress.is_training and self.end is None:
+            clock += f", left {text.duration(self._seconds_left())}"
         if width < _ONE_LINE_STATUS:
-            return Group(self._state(), clock)
+            return Group(self._state(), Text(clock))
         row = Table.grid(padding=(0, 2), expand=True)
         row.add_column(ratio=1)
         row.add_column(no_wrap=True, justify="right")
-        row.add_row(self._state(), clock)
+        row.add_row(self._state(), Text(clock))
         return row
 
+    def _seconds_left(self):
+        left = self.progress.total_env_steps - self.progress.env_steps_done
+        return max(left, 0) / self.pace if self.pace else None
+
     def _state(self):
+        if self.end is not None:
+            return Text(self.end, style="bold")
         progress = self.progress
-        if progress.is_training:
-            return Text("training", style="green")
-        if is_first_update_next(self.info, progress):
-            return Text("first update: compiling the train step", style="yellow")
+        phase = self.phase or ("training" if progress.is_training else "filling")
+        doing = self._filling() if phase == "filling" else _DOING.get(phase, phase)
+        return Text(doing, style=_STYLES.get(phase, "bold"))
+
+    def _filling(self):
+        progress = self.progress
         capacity = max(progress.replay_capacity, 1)
-        due = 100 * _transitions_before_training(self.info, progress) // capacity
-        at = "when it is full" if due >= 100 else f"at {due} %"
+        due = self.info.settings.get("learning_starts_env_steps") or capacity
+        at = "when it is full" if due >= capacity else f"at {100 * due // capacity} %"
+        if self.pace:
+            left = max(due - progress.replay_size, 0) / self.pace
+            at = f"in {text.duration(left)}"
         filled = 100 * progress.replay_size // capacity
-        return Text(
-            f"filling the replay {filled} % - training starts {at}",
-            style="yellow",
-        )
+        return f"filling the replay {filled} % - training starts {at}"
 
-    def _run(self):
-        progress, number = self.progress, text.number
-        done, total = progress.env_steps_done, progress.total_env_steps
-        trained = progress.is_training
-        updates_per_second = self.updates_per_second if trained else None
-        rows = [
-            ("agent steps", f"{text.short(done)} of {text.short(total)}"),
-            ("agent steps/s", number(self.env_steps_per_second, ",.0f")),
-            ("updates", f"{progress.updates:,}"),
-            ("updates/s", number(updates_per_second, ",.1f")),
-        ]
-        skip = self.info.frame_skip
-        if skip:
-            frames = f"{text.short(done * skip)} (x {skip})"
-            rows.insert(2, ("emulator frames", frames))
-        return rows
-
-    def _play(self):
-        progress, number = self.progress, text.number
-        unit, units = self.info.score_unit, self.info.score_units
-        mean = _score(progress.score_mean)
-        if mean != text.DASH:
-            last = min(progress.episode_count, 100)
-            mean += (
-                f" (last {last})" if unit == "episode" else f" (last {last} {units})"
-            )
-        best = _score(progress.best_score)
-        if best != text.DASH:
-            best += f" (one {unit})"
-        return [
-            (units, f"{progress.episode_count:,}"),
-            ("mean score", mean),
-            ("best score", best),
-            ("mean length", f"{number(progress.length_mean, ',.1f')} steps"),
-            ("replay", self._replay()),
-        ]
-
-    def _learning(self, sign):
-        progress = self.progress
-        q = text.number(progress.q_mean, ".3f")
-        if q != text.DASH:
-            q += f" {sign} {text.number(progress.q_std, '.3f')}"
-        return [
-            ("loss", text.number(progress.loss, ".4g")),
-            ("Q mean", q),
-            ("|TD error|", text.number(progress.td_error, ".4f")),
-            ("epsilon", text.number(progress.epsilon, ".4f")),
-            ("beta", text.number(progress.beta, ".4f")),
-        ]
-
-    def _replay(self):
-        progress = self.progress
-        filled = text.percent(progress.replay_size, progress.replay_capacity)
-        return f"{filled}, {text.memory(progress.replay_nbytes)}"
+    def _last_evaluation(self, width):
+        if self.evaluation is None:
+            return []
+        env_steps, result = self.evaluation
+        low, high = (rows.score(value) for value in result.interval)
+        value = f"{rows.score(result.mean)} ({low} to {high})"
+        games = f", {len(result.scores)} {self.info.score_units}"
+        at = f" at {text.short(env_steps)} steps"
+        value += (games if width >= _TWO_COLUMNS else "") + at
+        return [_grid([[("evaluation", value)]], is_cut=False)]
 
 
-def _score(score):
-    """Returns a score as text, without decimals from 1,000 on."""
-    is_long = score is not None and abs(score) >= 1000
-    return text.number(score, ",.0f") if is_long else text.score(score)
+class _Curves:
+    """Two lines of bars that fill the width: the mean score and the loss."""
+
+    def __init__(self, scores, losses):
+        self._rows = (("score", scores, rows.score), ("loss", losses, "{:.3g}".format))
+
+    def __rich_console__(self, console, options):
+        for label, history, shown in self._rows:
+            every = history.points(1_000_000)
+            span = f"{shown(min(every))} to {shown(max(every))}" if every else text.DASH
+            room = options.max_width - len(label) - len(span) - 4
+            points = history.points(max(room, 1)) if room > 0 else []
+            line = Text(no_wrap=True, overflow="crop")
+            line.append(f"{label:<5}", style="dim")
+            line.append(f" {bars(points, options.ascii_only)} ")
+            line.append(span)
+            yield line
+
+    def __rich_measure__(self, console, options):
+        return Measurement(options.max_width, options.max_width)
 
 
-def _grid(columns):
+def _bar_row(done, total, label):
+    row = Table.grid(padding=(0, 1), expand=True)
+    row.add_column(ratio=1)
+    row.add_column(no_wrap=True, justify="right")
+    row.add_row(ProgressBar(total=max(total, 1), completed=done), label)
+    return row
+
+
+def _height(console, options, width, renderables):
+    """Yields the lines that each renderable takes inside the frame."""
+    inner = options.update(width=max(width - 4, 1), height=None)
+    for renderable in renderables:
+        yield len(console.render_lines(renderable, inner, pad=False))
+
+
+def _grid(columns, is_cut=True):
     """Returns a table of columns, each a list of `(label, value)`."""
     outer = Table.grid(padding=(0, 3), expand=True)
     tables = []
-    for rows, ratio in zip(columns, _RATIOS, strict=False):
+    for pairs, ratio in zip(columns, _RATIOS, strict=False):
         outer.add_column(ratio=ratio)
         table = Table.grid(padding=(0, 2))
-        table.add_column(style="dim", no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
-        for label, value in rows:
+        widest = max(len(label) for label, _ in pairs)
+        table.add_column(style="dim", no_wrap=True, min_width=widest)
+        table.add_column(no_wrap=is_cut, overflow="ellipsis")
+        for label, value in pairs:
             table.add_row(label, Text(value))
         tables.append(table)
     outer.add_row(*tables)

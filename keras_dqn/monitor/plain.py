@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from keras_dqn.progress import Progress
 
 
+_PHASES = {
+    "filling": "Filling the replay: training starts after that",
+    "compiling": "Compiling the train step: this takes seconds to minutes",
+    "evaluating": "Evaluating ...",
+}
 _PACE_SECONDS = 300.0  # the time left is estimated from this many last seconds
 
 
@@ -55,6 +60,7 @@ class PlainConsole(Monitor):
         self._clock = clock
         self._is_silent = self._stream is None
         self._was_training = False
+        self._phase = ""
         self._reset()
 
     def start(self, info: RunInfo) -> None:
@@ -79,6 +85,12 @@ class PlainConsole(Monitor):
         """See `Monitor.message`."""
         self._print(text)
 
+    def phase(self, name: str) -> None:
+        """See `Monitor.phase`. Those that take long are said before they begin."""
+        if name != self._phase and name in _PHASES:
+            self._print(_PHASES[name])
+        self._phase = name
+
     def close(self) -> None:
         """See `Monitor.close`. The stream stays open."""
         self._is_silent = True
@@ -87,6 +99,7 @@ class PlainConsole(Monitor):
         self._interval = rates.IntervalRates()
         self._pace = rates.SlidingRate(_PACE_SECONDS)
         self._was_training = False
+        self._phase = ""
 
     def _line(self, progress):
         env_steps_per_second, updates_per_second = self._interval.take()

@@ -54,6 +54,14 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}"
 
 
+def rough(seconds: float) -> str:
+    """Returns a long time in words: `40 minutes`, `13 hours`, `9 days`."""
+    for unit, name in ((86_400.0, "days"), (3_600.0, "hours")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 60:.0f} minutes"
+
+
 def memory(nbytes: float) -> str:
     """Returns bytes as MiB, or as GiB from 1 GiB on."""
     if nbytes >= 2**30:

@@ -1,6 +1,8 @@
-"""Checks the `replay` argument of an agent."""
+"""The `replay` argument of an agent, and what a replay must know of environments."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from keras_dqn import checks
 from keras_dqn.replay.base import Replay
@@ -24,3 +26,13 @@ def as_replay(replay: object) -> Replay:
         rule = "a `PrioritizedReplay` or `UniformReplay`"
         raise checks.wrong_kind("replay", rule, replay, instead)
     return replay
+
+
+def stored_by(envs: Any) -> dict[str, Any]:
+    """Returns what `Replay.build` must know of vector environments, by argument."""
+    return {
+        "num_envs": envs.num_envs,
+        "stored_shape": envs.stored_shape,
+        "dtype": envs.observation_dtype,
+        "frame_stack": envs.frame_stack,
+    }

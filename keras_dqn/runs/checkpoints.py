@@ -193,7 +193,7 @@ class RunCheckpoints:
         else:
             self._saving = None
             self._failures, self.newest = 0, self._saving_at
-            self._log(f"Saved model: {path}")
+            self._log(f"Saved checkpoint: {path}")
             for note in notes:
                 self._warn(f"Warning: {note}")
 

@@ -65,7 +65,7 @@ class RunMonitors(Monitors):
                 self.warning = f"Warning: the event files are not continued. {error}"
         self._hidden: dict[str, Any] | None = None  # an evaluation, by TensorBoard
         self._others = [*self._boards, *monitors]
-        screen = make_console(console, log_interval_iterations=interval)
+        screen = make_console(console, None, interval, directory.metrics)
         super().__init__([screen, self._log, *self._others])
 
     def resume(self, env_steps: int) -> None:

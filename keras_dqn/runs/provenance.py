@@ -13,7 +13,9 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
+from keras_dqn.config import FIELDS
 from keras_dqn.config import Settings
+from keras_dqn.config import SettingsError
 from keras_dqn.monitor import RunInfo
 from keras_dqn.system.cpus import usable_cpus
 
@@ -88,6 +90,27 @@ def changed_settings(saved: Settings | dict[str, Any], now: Settings) -> list[st
         for name in old
         if old[name] != new[name] and name not in CHANGEABLE
     ]
+
+
+def check_used(wanted: Settings, used: Settings) -> None:
+    """Checks that a program has used the settings of its run.
+
+    Args:
+        wanted: `Settings` of the run.
+        used: `Settings` of the program's environments and agent.
+
+    Raises:
+        SettingsError: If they differ.
+    """
+    for name in FIELDS:
+        asked, real = getattr(wanted, name), getattr(used, name)
+        # `envs` replaces the id by a full one, and `None` by the game's own value.
+        if real != asked and asked is not None and name != "env_id":
+            raise SettingsError(
+                f"`{name}` cannot be changed in this program, which uses {real!r}. "
+                f"Use `keras-dqn train`. Received: {name}={asked!r}",
+                name,
+            )
 
 
 class Provenance:

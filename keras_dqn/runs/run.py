@@ -13,22 +13,22 @@ from typing import Any
 from keras_dqn import checkpoint
 from keras_dqn import presets
 from keras_dqn import run_state
-from keras_dqn.config import FIELDS
 from keras_dqn.config import Settings
-from keras_dqn.config import SettingsError
 from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.evaluation import Evaluation
 from keras_dqn.monitor import Monitor
 from keras_dqn.monitor import PlainConsole
+from keras_dqn.monitor.bar import games_bar
 from keras_dqn.runs import provenance
 from keras_dqn.runs.checkpoints import RunCheckpoints
 from keras_dqn.runs.checkpoints import check_none_lost
 from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.runs.evaluations import Evaluations
+from keras_dqn.runs.length import LengthHint
 from keras_dqn.runs.monitors import RunMonitors
 from keras_dqn.runs.snapshot import Snapshot
-from keras_dqn.runs.snapshot import check_finite
+from keras_dqn.runs.snapshot import save_network
 from keras_dqn.system import files
 from keras_dqn.system import signals
 from keras_dqn.system.lock import RunLock
@@ -99,11 +99,13 @@ class Run:
         self._monitors = RunMonitors(
             self.directory, settings, console, tensorboard, resume, monitors
         )
-        self._callbacks = [self._evaluate_when_due, *callbacks, self._save_when_due]
+        before = [LengthHint(settings, self.log), self._evaluate_when_due]
+        self._callbacks = [*before, *callbacks, self._save_when_due]
         self.agent: DQNAgent
         self.envs: VectorEnvs
         self.has_begun = self.was_stopped = False
-        self._is_quiet, self._has_console = console == "none", True
+        self._console, self._has_console = console, True
+        self._is_fitting = False  # whether the console shows what is played
         self._resumes, self._is_exact, self._evaluates = resume, exact, evaluation
         self.evaluations = Evaluations(
             settings,
@@ -151,7 +153,8 @@ class Run:
 
     def warn(self, text: str) -> None:
         """Shows a line of text, on standard error if the console is "none"."""
-        (PlainConsole(sys.stderr).message if self._is_quiet else self.log)(text)
+        is_quiet = self._console == "none"
+        (PlainConsole(sys.stderr).message if is_quiet else self.log)(text)
 
     @contextlib.contextmanager
     def training(self, agent: DQNAgent, envs: VectorEnvs) -> Iterator[dict[str, Any]]:
@@ -198,6 +201,7 @@ class Run:
                 options["settings"] = self.settings.replace(env_steps=self._env_steps)
                 options["monitors"] = None
             before = self.state.iteration
+            self._is_fitting = self._has_console
             yield options
             self._close_console()
             self._finish(self.state.iteration > before)
@@ -227,15 +231,7 @@ class Run:
         make_evaluation_envs(envs).close()  # fail now, not after training
         agent.build(envs)
         actual = presets.for_fit(envs, agent.replay, self.settings, {})
-        for name in FIELDS:
-            wanted, used = getattr(self.settings, name), getattr(actual, name)
-            # `envs` replaces the id by a full one, and `None` by the game's own value.
-            if used != wanted and wanted is not None and name != "env_id":
-                raise SettingsError(
-                    f"`{name}` cannot be changed in this program, which uses {used!r}. "
-                    f"Use `keras-dqn train`. Received: {name}={wanted!r}",
-                    name,
-                )
+        provenance.check_used(self.settings, actual)
         self.agent, self.envs = agent, envs
         past = provenance.Provenance(
             provenance.facts(agent.run_info(envs, self.settings))
@@ -275,12 +271,12 @@ class Run:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise checkpoint.CheckpointError(f"{path}: {error}") from None
         self._monitors.resume(self._env_steps)
-        notes.append(f"Loaded model: {path} at {self._env_steps} agent steps")
+        notes.append(f"Loaded checkpoint: {path} at {self._env_steps} agent steps")
         self.log("\n".join(notes + changes))
 
     def _close_console(self):
         self._monitors.close()
-        self._has_console = False
+        self._has_console = self._is_fitting = False
 
     def _evaluate_when_due(self, agent, progress):
         return self.evaluations.after_iteration(self.state, progress.env_steps_done)
@@ -293,6 +289,7 @@ class Run:
         saves.wait_until_written(self.settings.vector_steps_per_iteration)
 
     def _begin_checkpoint(self):
+        self._monitors.phase("saving")
         parts, meta = self._snapshot.parts(), self._snapshot.meta()
         self._checkpoints.begin(self._env_steps, parts, meta)
 
@@ -314,7 +311,8 @@ class Run:
             or self.state.iteration >= self.settings.iterations
         )
         self.was_stopped = not is_over
-        self.log(("" if is_over else "Stopped. ") + f"Saved model: {path}")
+        how = "Solved. " if self.evaluations.is_solved else ""
+        self.log(f"{how if is_over else 'Stopped. '}Saved network: {path}")
 
     def _play(self, number):
         """Plays whole games with seeds from `number`. `None` if it was aborted."""
@@ -323,6 +321,7 @@ class Run:
         with (
             signals.handled(signals.COMMAND) as requests,
             self._watchdog.watching(envs),
+            self._games_shown() as on_game,
             envs,
         ):
             return self.agent.evaluate(
@@ -331,18 +330,18 @@ class Run:
                 epsilon=self.settings.evaluation_epsilon,
                 seed=(self.settings.seed, number),
                 stop=lambda: requests.stop,
+                on_game=on_game,
             )
+
+    def _games_shown(self):
+        """A context with the argument `on_game` for `DQNAgent.evaluate`."""
+        if not self._is_fitting:
+            return games_bar(self._console)
+        self._monitors.phase("evaluating")
+        return contextlib.nullcontext(self._monitors.games)
 
     def _save_best(self):
         self._save_network(self.directory.best_network)
 
     def _save_network(self, path):
-        """Saves atomically: under another name, which is then renamed."""
-        network = self.agent.network
-        weights = {f"weight {i}": w for i, w in enumerate(network.get_weights())}
-        check_finite(weights)
-        unfinished = self.directory.unfinished_network
-        network.save(unfinished)
-        files.flush(unfinished)
-        os.replace(unfinished, path)
-        files.flush_directory(path.parent)
+        save_network(self.agent.network, path, self.directory.unfinished_network)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from typing import Any
@@ -14,6 +16,7 @@ from keras_dqn.config import Settings
 from keras_dqn.run_state import RunState
 from keras_dqn.runs.evaluations import Evaluations
 from keras_dqn.runs.provenance import Provenance
+from keras_dqn.system import files
 
 if TYPE_CHECKING:
     from keras_dqn.agent import DQNAgent
@@ -127,3 +130,23 @@ def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
                 "The weights must be finite to be saved: the network has diverged. "
                 f"Received: NaN or infinity in {name}"
             )
+
+
+def save_network(network: Any, path: pathlib.Path, unfinished: pathlib.Path) -> None:
+    """Saves a network atomically: under another name, which is then renamed.
+
+    Args:
+        network: `keras.Model`.
+        path: Path of the file, which is replaced.
+        unfinished: Path of the other name, in the same directory.
+
+    Raises:
+        FloatingPointError: If a weight is NaN or infinite.
+        OSError: If the file cannot be written.
+    """
+    weights = {f"weight {i}": w for i, w in enumerate(network.get_weights())}
+    check_finite(weights)
+    network.save(unfinished)
+    files.flush(unfinished)
+    os.replace(unfinished, path)
+    files.flush_directory(path.parent)
