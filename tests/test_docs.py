@@ -56,8 +56,7 @@ def known_flags():
     """The flags in `--help` of the commands."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        for command in __main__.COMMANDS:
-            name = command.__name__.rpartition(".")[2].replace("_", "-")
+        for name in __main__.COMMANDS:
             assert runs.command(name, "--help") == 0
     return set(re.findall(r"--[a-z][a-z-]+", printed.getvalue()))
 

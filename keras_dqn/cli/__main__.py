@@ -3,39 +3,28 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 
-from keras_dqn import checks
-from keras_dqn.cli import compare
-from keras_dqn.cli import envs
-from keras_dqn.cli import evaluate
-from keras_dqn.cli import info
-from keras_dqn.cli import options
-from keras_dqn.cli import play
-from keras_dqn.cli import plot
-from keras_dqn.cli import record
-from keras_dqn.cli import report
-from keras_dqn.cli import resume
-from keras_dqn.cli import train
-from keras_dqn.cli import verify_resume
-from keras_dqn.cli.loading import quiet_tensorflow
+from keras_dqn.cli.parser import Parser
 
-# Each has a function `add_command`.
-COMMANDS = (
-    train,
-    resume,
-    evaluate,
-    compare,
-    record,
-    play,
-    plot,
-    report,
-    info,
-    envs,
-    verify_resume,
-)
+# Each command is a module of this package with a function `add_command`, which is
+# imported only for its own command line: `keras-dqn --help` is quick.
+COMMANDS = {
+    "train": "train in a run directory, or resume a run",
+    "resume": "continue a run from its newest checkpoint",
+    "evaluate": "play whole games with saved networks",
+    "compare": "compare the last evaluations of runs",
+    "record": "film a game of a saved network",
+    "play": "watch a saved network play",
+    "plot": "draw learning curves of runs",
+    "report": "write a page about a run",
+    "info": "show what is in a run, a checkpoint or a saved network",
+    "envs": "list the Atari games, or the actions of one environment",
+    "verify-resume": "check on this machine that a resumed run is exact",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,31 +39,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: For wrong flags and values, and after `--help`.
     """
-    parser = options.Parser(
-        prog="keras-dqn", description="Deep Q-learning for Keras 3."
-    )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in COMMANDS:
-        command.add_command(commands)
     words = sys.argv[1:] if argv is None else list(argv)
-    _complete(parser)
-    if words and not words[0].startswith("-") and words[0] not in commands.choices:
-        hint = checks.did_you_mean(words[0], commands.choices)
+    parser = Parser(prog="keras-dqn", description="Deep Q-learning for Keras 3.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    completes = "_ARGCOMPLETE" in os.environ
+    for name, help in COMMANDS.items():
+        if completes or name in words[:1]:
+            module = importlib.import_module(f"keras_dqn.cli.{name.replace('-', '_')}")
+            module.add_command(commands)
+        else:
+            commands.add_parser(name, help=help)
+    if completes:  # a shell asks
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        from keras_dqn import checks  # here: it imports NumPy
+
+        hint = checks.did_you_mean(words[0], COMMANDS)
         parser.error(f"unknown command {words[0]!r}{hint and '.'}{hint}")
     namespace = parser.parse_args(words)
     if not hasattr(namespace, "run"):
         parser.print_help()
         return 0
+    from keras_dqn.cli.loading import quiet_tensorflow
+
     quiet_tensorflow()
     return namespace.run(namespace)
-
-
-def _complete(parser):
-    """Answers a shell that asks for completions, if argcomplete is installed."""
-    if "_ARGCOMPLETE" in os.environ:
-        import argcomplete
-
-        argcomplete.autocomplete(parser)
 
 
 if __name__ == "__main__":

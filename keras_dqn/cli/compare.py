@@ -21,7 +21,6 @@ def add_command(commands: Any) -> None:
     """Adds `compare` to the subparsers of `keras-dqn`."""
     parser = commands.add_parser(
         "compare",
-        help="compare the last evaluations of runs",
         description="Compares the last evaluations of runs: mean, median and "
         "interquartile mean (IQM)\nof the scores, each with its 95 % bootstrap "
         "interval, and the probability that a\ngame has a higher score than one of the "

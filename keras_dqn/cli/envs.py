@@ -12,7 +12,6 @@ def add_command(commands: Any) -> None:
     """Adds `envs` to the subparsers of `keras-dqn`."""
     parser = commands.add_parser(
         "envs",
-        help="list the Atari games, or the actions of one environment",
         description="Lists the Atari games. With a name: its actions, observations and "
         "options. Any\nGymnasium environment with discrete actions can be named.",
     )

@@ -13,6 +13,7 @@ from keras_dqn import checks
 from keras_dqn import protocols
 from keras_dqn.cli import playing
 from keras_dqn.cli import scores
+from keras_dqn.cli.loading import load_keras
 from keras_dqn.system import files
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ def add_command(commands: Any) -> None:
     """Adds `evaluate` to the subparsers of `keras-dqn`."""
     parser = commands.add_parser(
         "evaluate",
-        help="play whole games with saved networks",
         description="Plays whole games with saved networks and prints their scores, "
         "with 95 % bootstrap\nintervals over the games. Several networks are compared "
         "in a table.\nThe environment variable KERAS_BACKEND chooses tensorflow, jax "
@@ -69,6 +69,7 @@ def _play(namespace, requests):
     names = [TRAINING, *protocols.PROTOCOLS]
     checks.choice("protocol", namespace.protocol, names)
     table = _csv_path(namespace)
+    load_keras()
     players = playing.players_of(namespace)
     results = []
     for player in players:
@@ -91,6 +92,7 @@ def _evaluate(namespace, player, requests):
     from keras_dqn.agent import DQNAgent  # here: it needs a Keras backend
     from keras_dqn.envs import is_atari
     from keras_dqn.models import load_network
+    from keras_dqn.monitor.bar import games_bar
 
     options, epsilon = player.options, 0.05
     if namespace.protocol != TRAINING:
@@ -103,15 +105,18 @@ def _evaluate(namespace, player, requests):
         options, epsilon = protocol.with_options(options), protocol.epsilon
     if namespace.epsilon is not None:
         epsilon = namespace.epsilon
-    return DQNAgent(load_network(player.path)).evaluate(
-        player.env_id,
-        namespace.episodes,
-        epsilon=epsilon,
-        seed=namespace.seed,
-        num_envs=namespace.num_envs,
-        stop=lambda: requests.stop,
-        **options,
-    )
+    agent = DQNAgent(load_network(player.path))
+    with games_bar() as on_game:
+        return agent.evaluate(
+            player.env_id,
+            namespace.episodes,
+            epsilon=epsilon,
+            seed=namespace.seed,
+            num_envs=namespace.num_envs,
+            stop=lambda: requests.stop,
+            on_game=on_game,
+            **options,
+        )
 
 
 def _csv_path(namespace):

@@ -20,7 +20,6 @@ def add_command(commands: Any) -> None:
     """Adds `info` to the subparsers of `keras-dqn`."""
     parser = commands.add_parser(
         "info",
-        help="show what is in a run, a checkpoint or a saved network",
         description="Shows what is in a run directory, a checkpoint or a .keras file. "
         "Nothing is changed.",
     )

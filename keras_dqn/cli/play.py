@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_dqn import checks
 from keras_dqn.cli import playing
+from keras_dqn.cli.loading import load_keras
 
 PLACES = ("auto", "window", "terminal")
 
@@ -16,7 +17,6 @@ def add_command(commands: Any) -> None:
     """Adds `play` to the subparsers of `keras-dqn`."""
     parser = commands.add_parser(
         "play",
-        help="watch a saved network play",
         description="Shows games of a saved network in a window, or in the terminal "
         "where there is no\ndisplay. Ctrl-C ends. Needs: pip install "
         "'keras_dqn[video]'\nThe environment variable KERAS_BACKEND chooses "
@@ -45,6 +45,7 @@ def _play(namespace, requests):
     checks.number("speed", namespace.speed, above=0.0)
     if importlib.util.find_spec("PIL") is None:
         raise ImportError("`keras-dqn play` needs pip install 'keras_dqn[video]'")
+    load_keras()
     (player,) = playing.players_of(namespace)
     from keras_dqn.envs.screens import make_filmed_envs
     from keras_dqn.envs.screens import make_screens

@@ -14,7 +14,6 @@ def add_command(commands: Any) -> None:
     """Adds `plot` to the subparsers of `keras-dqn`."""
     parser = commands.add_parser(
         "plot",
-        help="draw learning curves of runs",
         description="Draws learning curves: the training score, and the evaluations "
         "beside it.\nNeeds: pip install 'keras_dqn[plot]'",
     )

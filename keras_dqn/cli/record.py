@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_dqn import checks
 from keras_dqn.cli import playing
+from keras_dqn.cli.loading import load_keras
 
 NEEDS = ("PIL", "imageio_ffmpeg")
 GIF_SCALE = 1  # GIFs are for documents, and large
@@ -18,7 +19,6 @@ def add_command(commands: Any) -> None:
     """Adds `record` to the subparsers of `keras-dqn`."""
     parser = commands.add_parser(
         "record",
-        help="film a game of a saved network",
         description="Films a game of a saved network: the screen, and beside it what "
         "the network\nsees and computes. Writes video.mp4 and video.gif into the run "
         "directory, or the\ncurrent one. Needs: pip install 'keras_dqn[video]'\nThe "
@@ -60,6 +60,7 @@ def add_command(commands: Any) -> None:
 
 def _record(namespace, requests):
     _check(namespace)
+    load_keras()
     (player,) = playing.players_of(namespace)
     paths = _paths(namespace, player)
     game, frames_per_second, saliency = _play(namespace, player, requests)

@@ -16,7 +16,6 @@ def add_command(commands: Any) -> None:
     """Adds `report` to the subparsers of `keras-dqn`."""
     parser = commands.add_parser(
         "report",
-        help="write a page about a run",
         description="Writes a page about a run: curves, evaluations, scores, settings "
         "and the film of\n`keras-dqn record`. It is one HTML file of about 5 MB, which "
         "needs no network.\nNeeds: pip install 'keras_dqn[plot]'",

@@ -74,7 +74,6 @@ def add_command(commands: Any) -> None:
     """Adds `train` to the subparsers of `keras-dqn`."""
     parser = commands.add_parser(
         "train",
-        help="train in a run directory, or resume a run",
         description=DESCRIPTION,
         epilog=_exit_codes(),
         add_help=False,
@@ -148,7 +147,6 @@ def add_resume_command(commands: Any) -> None:
     """Adds `resume` to the subparsers of `keras-dqn`: `train --resume --out DIR`."""
     parser = commands.add_parser(
         "resume",
-        help="continue a run from its newest checkpoint",
         description="Continues a run from its newest checkpoint, like `train --resume "
         "--out DIR`.\nThe environment variable KERAS_BACKEND chooses tensorflow, jax "
         "or torch.",

@@ -60,7 +60,6 @@ def add_command(commands: Any) -> None:
     """Adds `verify-resume` to the subparsers of `keras-dqn`."""
     parser = commands.add_parser(
         "verify-resume",
-        help="check on this machine that a resumed run is exact",
         description="Trains twice, once without a stop and once stopped at a "
         "checkpoint and resumed\nin a new process, and compares their SHA-256 digests. "
         "Takes about a minute.\nThe environment variable KERAS_BACKEND "
