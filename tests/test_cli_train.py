@@ -45,7 +45,7 @@ def test_a_smoke_run_of_breakout_trains_evaluates_and_leaves_its_files(
     assert "ALE/Breakout" in text
     assert f"Saved network: {out / 'network.keras'}" in text
     assert "mean score" in text
-    for line in ("evaluate", "record", "train --resume --out"):
+    for line in ("evaluate", "record", "resume"):
         assert f"keras-dqn {line} {out}" in text
     assert text.rstrip().endswith("--env-steps 512")
     assert keras.models.load_model(out / "network.keras").output_shape == (None, 4)
@@ -237,7 +237,7 @@ def test_a_solved_run_says_so_and_how_to_go_on(tmp_path, capsys):
     assert command(*flags.split(), *easy.split(), "--out", out) == 0
     text = capsys.readouterr().out
     assert f"Solved. Saved network: {out / 'network.keras'}" in text
-    assert text.rstrip().endswith(f"--resume --out {out} --stop-at-score none")
+    assert text.rstrip().endswith(f"resume {out} --stop-at-score none")
 
 
 def test_help_lists_every_number_with_its_default():

@@ -24,7 +24,8 @@ def number(value: float | None, spec: str) -> str:
 
 def score(value: float | None) -> str:
     """Returns a score with two decimals, or more if it is below 1; or a dash."""
-    return number(value, f".{decimals(value or 0.0)}f")
+    digits = decimals(value) if value is not None and math.isfinite(value) else 2
+    return number(value, f".{digits}f")
 
 
 def encodable(line: str, encoding: str) -> str:
@@ -129,5 +130,4 @@ def _options(options):
 def _replay(info):
     capacity = info.settings.get("replay_capacity")
     held = [] if capacity is None else [f"{capacity:,} transitions"]
-    size = f"{info.replay_nbytes_when_full / 2**30:.2f} GiB when full"
-    return [size, *held]
+    return [f"{memory(info.replay_nbytes_when_full)} when full", *held]

@@ -27,7 +27,10 @@ def lines(run: Run, command: str) -> list[str]:
     """
     place = shlex.quote(str(run.directory))
     next_ones = [f"keras-dqn evaluate {place}", f"keras-dqn record {place}"]
-    resume = f"{_prefix()}{command} --resume --out {place}"
+    resume = f"{command} --resume --out {place}"
+    if command.startswith("keras-dqn "):
+        resume = f"keras-dqn resume {place}"
+    resume = _prefix() + resume
     if run.was_stopped:
         return [*_learned(run), f"To go on, type:  {resume}"]
     more = f"--env-steps {2 * run.settings.env_steps}"
