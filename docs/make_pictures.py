@@ -1,7 +1,7 @@
 """Makes the pictures in `docs/pictures` with the commands of the package.
 
-    pip install ".[plot,video]"      # and Chromium, for the picture of a page
-    python docs/make_pictures.py
+pip install ".[plot,video]"      # and Chromium, for the picture of a page
+python docs/make_pictures.py
 """
 
 import pathlib

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import keras_dqn
 from keras_dqn.cli import options
 from tests.scripts import FOLDER
 from tests.scripts import run_script
@@ -60,7 +61,9 @@ def write(folder, records):
 
 @pytest.mark.numpy
 def test_every_experiment_has_flags_that_the_command_takes(module):
-    for experiment in module("experiments").EXPERIMENTS.values():
+    experiments = module("experiments")
+    all_of_them = {**experiments.EXPERIMENTS, **experiments.ABLATIONS}
+    for experiment in all_of_them.values():
         parser = options.Parser(add_help=False)
         options.add_preset(parser, "breakout")
         options.add_settings(parser)
@@ -146,3 +149,50 @@ def test_a_run_is_trained_played_and_kept_and_resumed(tmp_path):
     with gzip.open(path.with_suffix(".jsonl.gz"), "rt") as file:
         scores = [json.loads(line).get("score") for line in file]
     assert scores.count(-1.0) > scores.count(1.0) > 0  # it played at random
+
+
+def scored(scores):
+    """Records of one training game in each ten agent steps."""
+    return [episode(10 * number, score) for number, score in enumerate(scores)]
+
+
+@pytest.mark.numpy
+def test_an_ablation_counts_all_games_and_the_steps_to_its_goal(module):
+    ablations = module("ablations")
+    scores = [-1.0] * 100 + [1.0] * 100
+    mean, steps = ablations.numbers_of(scored(scores))
+    assert mean == 0.0
+    assert steps == 10 * 174  # 75 of the last 100 games won: a mean of 0.5
+    assert ablations.numbers_of(scored([-1.0] * 150))[1] is None
+
+
+@pytest.mark.numpy
+def test_an_interval_over_seeds_is_students(module):
+    mean, half = module("ablations").interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert mean == 3.0
+    assert half == pytest.approx(2.776 * 2.5**0.5 / 5**0.5)
+
+
+@pytest.mark.numpy
+def test_the_kept_ablations_give_a_table_with_a_row_for_each_part(module):
+    ablations, experiments = module("ablations"), module("experiments")
+    rows = ablations.summaries(LEARNING / "logs")
+    assert [row["title"] for row in rows] == [
+        each.title for each in experiments.ABLATIONS.values()
+    ]
+    table = ablations.table_of(rows)
+    assert table in (LEARNING / "README.md").read_text()
+
+
+def test_a_network_without_dueling_is_trained_and_kept(tmp_path):
+    words = ["--seed", 1, "--runs", tmp_path / "runs", "--logs", tmp_path / "logs"]
+    flags = "--env-steps 1k --learning-starts-env-steps 256 --updates-per-iteration 1"
+    done = run_script(
+        "learning/train.py", "ablations/plain-head", *words, "--flags", flags
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (path,) = (tmp_path / "logs" / "ablations" / "plain-head").glob("*.json")
+    assert json.loads(path.read_text())["network"] == "plain"
+    (network,) = (tmp_path / "runs").rglob("network.keras")
+    names = {layer.name for layer in keras_dqn.load_network(network).layers}
+    assert "hidden" in names and "value_hidden" not in names
