@@ -22,7 +22,8 @@ epoch's last iteration: `score_mean`, `length_mean`, `best_score`, `episode_coun
 | `ReduceLROnPlateau`, `LearningRateScheduler` | work |
 | `CSVLogger` | writes a row for each epoch |
 | `LambdaCallback` | works, without hooks of batches |
-| `TensorBoard` | writes scalars; needs TensorFlow, unlike `monitor.TensorBoard` |
+| `TensorBoard` | writes scalars; needs TensorFlow and tensorboard on all backends, \
+unlike `monitor.TensorBoard` |
 | `TerminateOnNaN` | never called, and not needed: `fit` raises an error |
 
 The state of a callback, such as the patience that is left, is not in checkpoints.
@@ -31,6 +32,7 @@ The state of a callback, such as the patience that is left, is not in checkpoint
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
 # A Keras callback, or a function `callback(agent, progress)`.
 Callback: TypeAlias = keras.callbacks.Callback | Callable[[Any, Any], Any]
+_OF_TENSORBOARD = ("tensorflow", "tensorboard")
 _BATCH_HOOKS = (
     "on_batch_begin",
     "on_batch_end",
@@ -73,7 +76,11 @@ def called(
 
     Yields:
         List of callables `callback(agent, progress)`, in the same order.
+
+    Raises:
+        ImportError: If `keras.callbacks.TensorBoard` lacks a package.
     """
+    _check_packages(callbacks)
     functions: list[Callable[[Any, Progress], Any]] = [
         _Calls(each, agent, settings)
         if isinstance(each, keras.callbacks.Callback)
@@ -86,6 +93,19 @@ def called(
     yield functions
     for each in calls:
         each.end()
+
+
+def _check_packages(callbacks):
+    """Refuses Keras's TensorBoard without its packages: it fails in the first epoch."""
+    for each in callbacks:
+        if isinstance(each, keras.callbacks.TensorBoard):
+            missing = [x for x in _OF_TENSORBOARD if not importlib.util.find_spec(x)]
+            if missing:
+                names = " ".join(missing)
+                raise ImportError(
+                    f"`keras.callbacks.TensorBoard` needs {names}. Run: pip install "
+                    f"{names}. Or use `keras_dqn.monitor.TensorBoard`"
+                )
 
 
 class _Model:
