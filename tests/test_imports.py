@@ -237,7 +237,7 @@ FOREIGN_PRIVATE_NAMES = {
     # The documented home of what torch.compile raises and counts.
     "backend/torch/network": {"_dynamo"},
     # The options that a parser knows, in one of its methods.
-    "cli/options": {"_option_string_actions"},
+    "cli/parser": {"_option_string_actions"},
 }
 # They look private and are documented.
 DOCUMENTED = {"_asdict", "_exit", "_fields", "_make", "_replace"}

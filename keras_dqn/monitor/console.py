@@ -175,5 +175,6 @@ def _is_terminal(stream):
 class SafeConsole(Console):
     """A console that raises on a closed pipe, where rich would exit the process."""
 
-    def on_broken_pipe(self):
+    def on_broken_pipe(self) -> None:
+        """Raises `BrokenPipeError`."""
         raise BrokenPipeError("The output's pipe or terminal is closed.")
