@@ -212,7 +212,7 @@ class DQNAgent:
         self._fits += 1
         with monitors, signals.handled() as requests:
             monitors.start(self.run_info(envs, settings))
-            with called(callbacks, self, settings, monitors) as functions:
+            with called(callbacks, self, settings, monitors, requests) as functions:
                 options = (settings, state, monitors, functions, requests)
                 return self._run_loop(envs, *options)
 

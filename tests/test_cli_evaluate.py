@@ -34,7 +34,8 @@ def test_a_protocol_decides_the_rules_and_the_table_has_a_line_for_each_game(
     words = ("--protocol", "reference", "--csv", table)
     assert evaluate(*WORDS, *words) == 0
     text = capsys.readouterr().out
-    assert "epsilon 0.01" in text and "human" in text and "IQM" in text
+    assert "epsilon 0.01" in text and "IQM" in text
+    assert "human" not in text  # published scores are of whole games
     rows = list(csv.DictReader(table.open()))
     assert [row["game"] for row in rows] == ["0", "1"]
     for row in rows:
@@ -77,6 +78,29 @@ def test_what_cannot_be_evaluated_is_refused_in_a_line(words, code, message, cap
     assert evaluate(*WORDS, *words) == code
     text = capsys.readouterr().err
     assert message in text and len(text.strip().splitlines()) == 1
+
+
+def test_names_are_shown_as_they_are_whatever_the_encoding(
+    networks, tmp_path, capsys, monkeypatch
+):
+    odd = tmp_path / "[seed=1]"
+    networks[0].rename(odd)
+    monkeypatch.setattr("sys.stdout.encoding", "ascii", raising=False)
+    assert evaluate(odd, networks[1], "--episodes", 1) == 0
+    text = capsys.readouterr().out
+    assert "[seed=1]" in text and text.isascii()
+
+
+def test_networks_of_different_rules_are_warned_of(networks, capsys):
+    pretrained = keras_dqn.pretrained.load("breakout")
+    for name, sticky in zip(networks, (0.0, 0.25), strict=True):
+        pretrained.save(name / "network.keras")
+        settings = keras_dqn.presets.atari(
+            repeat_action_probability=sticky, max_episode_frames=40
+        )
+        (name / "settings.json").write_text(json.dumps(settings.to_dict()))
+    assert evaluate(*networks, "--episodes", 1) == 0
+    assert "different rules" in capsys.readouterr().err
 
 
 def test_a_protocol_of_atari_is_refused_elsewhere(networks, capsys):

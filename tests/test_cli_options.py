@@ -286,4 +286,4 @@ def test_help_of_a_resume_needs_no_run(words, capsys):
     assert runs.command(*words, "--help") == 0
     assert "--env-steps" in capsys.readouterr().out
     assert runs.command(*words) == 64
-    assert "DIR must name the run to continue" in capsys.readouterr().err
+    assert "Name the run to continue" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 
+import gymnasium
 import imageio_ffmpeg
 import keras
 import numpy as np
@@ -14,6 +15,19 @@ from keras_dqn.video.streams import outputs_of
 from keras_dqn.video.streams import saliency_of
 from keras_dqn.video.streams import with_float_input
 from tests import runs
+from tests import toys
+
+
+class FilmedEcho(toys.EchoEnv):
+    metadata = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, render_mode=None):
+        super().__init__()
+        self.render_mode = render_mode
+
+    def render(self):
+        return np.zeros((8, 6, 3), np.uint8)
+
 
 WORDS = ("--pretrained", "breakout", "--seconds", "1")
 
@@ -127,6 +141,18 @@ def test_a_film_shows_the_saliency_in_red(here):
         pixels = np.asarray(image.convert("RGB")).astype(int)[72:150, 332:]
     is_red = (pixels[..., 0] > 150) & (pixels[..., 1] < 100)
     assert 20 < is_red.sum() < 0.2 * is_red.size
+
+
+def test_the_saliency_of_numbers_is_refused(tmp_path, capsys):
+    network = keras_dqn.models.dueling_mlp(4, (4,), (8,), seed=0)
+    network.save(tmp_path / "network.keras")
+    gymnasium.register("FilmedEcho-v0", entry_point=FilmedEcho)
+    try:
+        words = ("--env", "FilmedEcho-v0", "--saliency", "--out", "a.gif")
+        assert runs.command("record", tmp_path / "network.keras", *words) == 78
+    finally:
+        del gymnasium.registry["FilmedEcho-v0"]
+    assert "gray frames" in capsys.readouterr().err
 
 
 def test_a_network_without_streams_has_q_values_alone():

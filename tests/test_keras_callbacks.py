@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import io
+import signal
 
 import keras
 import numpy as np
@@ -170,3 +171,21 @@ def test_hooks_of_batches_are_warned_of_by_name():
     assert ["on_train_batch_end" in x and "Batches" in x for x in warnings][0]
     assert "on_train_batch_begin" in warnings[1] and "LambdaCallback" in warnings[1]
     assert "ModelCheckpoint" in warnings[2] and len(warnings) == 3
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_control_c_does_not_end_the_training_of_callbacks(is_interrupted):
+    """`EarlyStopping` would restore older weights, which the checkpoint would get."""
+    ended = []
+
+    class Watching(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            ended.append(True)
+
+    def interrupt(agent, progress):
+        if is_interrupted and progress.iteration == 9:
+            signal.raise_signal(signal.SIGINT)
+
+    _, progress = fit(Watching(), interrupt)
+    assert progress.iteration == (9 if is_interrupted else 19)
+    assert bool(ended) != is_interrupted

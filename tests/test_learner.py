@@ -271,3 +271,10 @@ def test_300_calls_of_q_values_leave_no_tensor_behind():
     before = live_tensors()
     call(300)
     assert live_tensors() <= before + 5
+
+
+def test_a_learning_rate_that_a_callback_has_set_is_read_at_once():
+    learner = tiny.learner()
+    learner.update(tiny.batch())
+    learner.optimizer.learning_rate = 0.25
+    assert learner.learning_rate == 0.25

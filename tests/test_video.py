@@ -245,3 +245,36 @@ def test_a_film_that_cannot_be_finished_leaves_the_older_one(name, tmp_path):
             files.write_gif(path, Interrupted(colors()), 15.0)
     assert path.read_bytes() == b"older"
     assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_an_encoder_that_failed_is_an_error_and_the_older_film_stays(
+    tmp_path, monkeypatch
+):
+    import imageio_ffmpeg
+
+    def halved(unfinished):
+        data = unfinished.read_bytes()
+        unfinished.write_bytes(data[: len(data) // 2])
+
+    count = imageio_ffmpeg.count_frames_and_secs
+
+    def counted(path):
+        halved(tmp_path / ".unfinished-a.mp4")
+        return count(path)
+
+    monkeypatch.setattr(imageio_ffmpeg, "count_frames_and_secs", counted)
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"older")
+    with pytest.raises(OSError, match="the encoder failed"):
+        files.write_mp4(path, colors(), (64, 48), 15.0)
+    assert path.read_bytes() == b"older"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_many_actions_fit():
+    q_values = np.zeros((1, 40), np.float32)
+    screen = recording.Packed(np.zeros((210, 160, 3), np.uint8))
+    moment = recording.Moment(screen, screen, Outputs(q_values), 3, True, 0.0, 0.0)
+    names = tuple(map(str, range(40)))
+    game = recording.Game((moment,), 0.0, "Toy", names, 0.0)
+    assert len(rows_with(drawing.Drawing(game, 1).frame(0), drawing.CHOSEN))

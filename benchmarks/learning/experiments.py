@@ -74,9 +74,11 @@ EXPERIMENTS = {
         epsilons=(0.05, 0.01),
     ),
     "pong": Experiment(
-        "Pong, preset atari",
-        f"--preset atari --env Pong --env-steps 1M {FAST}",
+        "Pong, preset atari with 3-step returns",
+        "--preset atari --env Pong --env-steps 500k --n-steps 3 "
+        "--updates-per-dispatch 8",
         seeds=(1,),
+        backends=("jax",),
         epsilons=(0.05, 0.01),
     ),
 }

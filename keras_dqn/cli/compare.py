@@ -11,6 +11,7 @@ from keras_dqn import statistics
 from keras_dqn.cli import log_commands
 from keras_dqn.monitor import text
 from keras_dqn.progress import decimals
+from keras_dqn.report.curves import labels_of
 from keras_dqn.report.reading import RunLog
 
 WIDTH = 200  # characters where the output is no terminal
@@ -56,6 +57,24 @@ def _differences(runs):
         yield f"the runs play different games: {', '.join(games)}"
     if len(epsilons) > 1:
         yield f"the evaluations have different epsilons: {', '.join(epsilons)}"
+    options = [run.info.get("env_options", {}) for run in runs]
+    names = [
+        name
+        for name in _RULES
+        if any(each.get(name) != options[0].get(name) for each in options)
+    ]
+    if names:
+        yield f"the games have different rules: {', '.join(names)}"
+
+
+# Options of the environments on which scores depend.
+_RULES = (
+    "repeat_action_probability",
+    "frame_skip",
+    "noop_max",
+    "max_episode_frames",
+    "full_action_space",
+)
 
 
 def _show(runs):
@@ -74,13 +93,15 @@ def _show(runs):
     for head in heads[1:]:
         table.add_column(head, justify="right", no_wrap=True)
     between = " to " if console.width >= WIDE else "\n"
-    for row in (_row(run, runs[0], between) for run in runs):
+    names = labels_of(runs)
+    for name, run in zip(names, runs, strict=True):
+        row = [name, *_row(run, runs[0], between)]
         cells = [text.encodable(cell, console.encoding) for cell in row]
         table.add_row(*map(Text, cells))
     console.print(table)
     console.print("Below a value is its 95 % bootstrap interval.", highlight=False)
     if len(runs) > 1:
-        name = text.encodable(runs[0].name, console.encoding)
+        name = text.encodable(names[0], console.encoding)
         line = (
             f"P(better): probability that a game has a higher score than one of {name}"
         )
@@ -90,7 +111,7 @@ def _show(runs):
 def _row(run: RunLog, first: RunLog, between: str) -> list[str]:
     """Returns the cells of a run. An interval is in the line below its value."""
     last = run.evaluations[-1]
-    row = [run.name]
+    row = []
     digits = decimals(float(np.abs(last.scores).max()))
     for statistic in (np.mean, np.median, statistics.iqm):
         interval = statistics.bootstrap_interval(last.scores, statistic)

@@ -6,6 +6,7 @@ import csv
 import errno
 import io
 import pathlib
+import sys
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -71,6 +72,14 @@ def _play(namespace, requests):
     table = _csv_path(namespace)
     load_keras()
     players = playing.players_of(namespace)
+    if namespace.protocol == TRAINING and any(
+        player.options != players[0].options for player in players
+    ):
+        print(
+            "Warning: the networks were trained by different rules, and play by them. "
+            "--protocol gives all the same",
+            file=sys.stderr,
+        )
     results = []
     for player in players:
         if len(players) > 1:
@@ -82,9 +91,10 @@ def _play(namespace, requests):
     if table is not None:
         text = _csv(namespace, results)
         files.replace(table, text.encode())
+    of_games = namespace.protocol != "reference"
     if len(results) > 1:
-        return scores.comparison(results)
-    return scores.description(results[0][1])
+        return scores.comparison(results, of_games)
+    return scores.description(results[0][1], of_games)
 
 
 def _evaluate(namespace, player, requests):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 from typing import Any
 
 from keras_dqn.checkpoint.manifest import NewerFormat
@@ -58,7 +59,9 @@ def _run_lines(path):
             lines.append((file.name, _megabytes(file.stat().st_size)))
     for found in sorted(directory.checkpoints.glob("checkpoint-*")):
         lines.append((_steps(found), _state(found)))
-    lines.append(("continue with", f"keras-dqn resume {path}"))
+    prefix = f"KERAS_BACKEND={log.backend} " if log.backend else ""
+    resume = f"{prefix}keras-dqn resume {shlex.quote(str(path))}"
+    lines.append(("continue with", resume))
     return lines
 
 

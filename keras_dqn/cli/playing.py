@@ -140,23 +140,36 @@ def _player_of(name, namespace):
     directory = RunDirectory(path if path.is_dir() else path.parent)
     given = directory if path.is_dir() else None
     path = directory.network if path.is_dir() else path
-    settings = _settings_of(directory)
+    settings = _settings_of(directory, namespace.env is not None)
     if settings is None:
         if namespace.env is None:
             raise ValueError(f"`--env` must say what {path} plays. Received: no --env")
         return Player(name, path, namespace.env, {}, given)
-    if namespace.env not in (None, settings.env_id):
+    if namespace.env is not None and not _is_same(namespace.env, settings.env_id):
         return Player(name, path, namespace.env, {}, given)
     options = presets.env_options(settings)
     options.pop("life_loss", None)  # whole games
     return Player(name, path, settings.env_id, options, given)
 
 
-def _settings_of(directory):
-    """Returns the `Settings` of a run, or `None` if there are none."""
+def _settings_of(directory, has_env):
+    """Returns the `Settings` of a run, or `None` if there are none.
+
+    With `--env`, settings that cannot be read are none.
+    """
     if not directory.settings.exists():
         return None
-    return Settings.from_dict(files.read_json(directory.settings))
+    try:
+        return Settings.from_dict(files.read_json(directory.settings))
+    except (OSError, ValueError):
+        if has_env:
+            return None
+        raise
+
+
+def _is_same(env, other):
+    """Whether two names stand for the same game: `Breakout` and `ALE/Breakout`."""
+    return env.removeprefix("ALE/") == other.removeprefix("ALE/")
 
 
 def _refuse(parser, error, code):

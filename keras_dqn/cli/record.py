@@ -26,7 +26,11 @@ def add_command(commands: Any) -> None:
     )
     playing.add_arguments(parser, epsilon=0.01)
     add = parser.add_argument
-    add("--out", help="file to write, .mp4 or .gif; without a suffix both")
+    add(
+        "--out",
+        help="file to write, .mp4 or .gif; without a suffix both. A GIF of a long game "
+        "takes 0.3 MB of memory for each frame",
+    )
     add("--force", action="store_true", help="replace files that exist")
     add(
         "--best-of",
@@ -105,6 +109,13 @@ def _check(namespace):
     if namespace.seconds is not None:
         checks.number("seconds", namespace.seconds, above=0.0)
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    if not missing and not str(namespace.out).endswith(".gif"):
+        import imageio_ffmpeg
+
+        try:
+            imageio_ffmpeg.get_ffmpeg_exe()
+        except RuntimeError as error:
+            raise ImportError(f"An MP4 needs ffmpeg: {error}. --out a.gif") from None
     if missing:
         raise ImportError(
             "`keras-dqn record` needs pip install 'keras_dqn[video]'. Not installed: "
@@ -145,6 +156,12 @@ def _play(namespace, player, requests):
     network = load_network(player.path)
     with make_filmed_envs(player.env_id, **player.options) as envs:
         check_fits(network, envs)
+        shape = envs.observation_shape
+        if namespace.saliency and (len(shape) != 3 or shape[-1] == 3):
+            raise ValueError(
+                "`--saliency` is for observations of gray frames. "
+                f"Received: {envs.env_id} with observations of shape {shape}"
+            )
         with make_screens(envs) as screens:
             game = recording.best_of(
                 namespace.best_of,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,13 +10,20 @@ import numpy as np
 from keras_dqn import protocols
 from keras_dqn import statistics
 from keras_dqn.evaluation import Evaluation
+from keras_dqn.monitor.text import encodable
 from keras_dqn.progress import decimals
 
 STATISTICS = {"mean": np.mean, "median": np.median, "IQM": statistics.iqm}
 
 
-def description(result: Evaluation) -> str:
-    """Returns the scores of one network as lines of text."""
+def description(result: Evaluation, of_games: bool = True) -> str:
+    """Returns the scores of one network as lines of text.
+
+    Args:
+        result: `Evaluation`.
+        of_games: Boolean, whether the scores are of whole games, which published
+            scores are.
+    """
     digits = decimals(float(np.abs(result.scores).max()))
     lines = [
         f"{result.env_id}: mean score {result.mean:.{digits}f} over "
@@ -25,18 +33,19 @@ def description(result: Evaluation) -> str:
     for name, statistic in STATISTICS.items():
         lines.append(f"  {name:<8} {_with_interval(result, statistic)}")
     human = protocols.human_normalized(result.env_id, result.mean)
-    if human is not None:
+    if human is not None and of_games:
         lines.append(f"  human    {human:.2f} (0 is a random player, 1 a human)")
     steps, frames = int(result.lengths.sum()), int(result.frames.sum())
     lines.append(f"  played   {steps:,} agent steps, {frames:,} frames")
     return "\n".join(lines)
 
 
-def comparison(results: Sequence[tuple[str, Evaluation]]) -> str:
+def comparison(results: Sequence[tuple[str, Evaluation]], of_games: bool = True) -> str:
     """Returns a table of several networks.
 
     Args:
         results: Sequence of `(name, Evaluation)`.
+        of_games: See `description`.
 
     Returns:
         Text. The last column is the probability that a game of the network scores
@@ -47,6 +56,7 @@ def comparison(results: Sequence[tuple[str, Evaluation]]) -> str:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("network", overflow="fold")
@@ -56,17 +66,22 @@ def comparison(results: Sequence[tuple[str, Evaluation]]) -> str:
     for name, result in results:
         human = protocols.human_normalized(result.env_id, result.mean)
         row = [_with_interval(result, statistic) for statistic in STATISTICS.values()]
-        row.append("-" if human is None else f"{human:.2f}")
+        row.append("-" if human is None or not of_games else f"{human:.2f}")
         row.append(str(len(result.scores)))
         row.append("-" if result is first else _improvement(result, first))
-        table.add_row(name, *row)
+        table.add_row(Text(name), *row)
     rules = f"{first.env_id}, epsilon {first.epsilon:g}, 95 % intervals over games"
     if any(result.env_id != first.env_id for _, result in results):
         rules = f"epsilon {first.epsilon:g}, 95 % intervals over games"
     width = max(100, Console().width)
     with io.StringIO() as text:
         Console(file=text, width=width).print(table)
-        return f"{rules}\n{text.getvalue().rstrip()}"
+        found = f"{rules}\n{text.getvalue().rstrip()}"
+    # A file or a pipe may have an encoding without lines.
+    encoding = sys.stdout.encoding or "ascii"
+    if encodable(found, encoding) != found:
+        found = encodable(found.replace("\u2500", "-"), encoding)
+    return found
 
 
 def _with_interval(result, statistic):

@@ -250,12 +250,15 @@ def _settings(parser, namespace, preset):
 def _saved_settings(out):
     """Returns the settings of the run in `out`."""
     if out is None:
-        raise CommandError("DIR must name the run to continue", EXIT_USAGE)
+        raise CommandError(
+            "Name the run to continue: `keras-dqn resume DIR`, or --resume --out DIR",
+            EXIT_USAGE,
+        )
     path = RunDirectory(out).settings
     try:
         return Settings.from_dict(files.read_json(path))
     except (OSError, ValueError) as error:
-        raise CommandError(f"--resume: {path}: {error}", EXIT_IO) from None
+        raise CommandError(f"Cannot continue {out}: {error}", EXIT_IO) from None
 
 
 def _run_program(parser, program, settings, namespace):

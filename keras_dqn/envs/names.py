@@ -86,14 +86,14 @@ def parse_atari_name(
 
 
 def games() -> list[str]:
-    """Returns the names of all games whose ROM is installed: `"Breakout"`, ...
+    """Returns the names of all games for one player whose ROM is installed.
 
     Raises:
         ImportError: If ALE is not installed.
     """
     from ale_py import roms
 
-    ids = roms.get_all_rom_ids()
+    ids = set(roms.get_all_rom_ids()) - _TWO_PLAYERS
     return sorted(_title(rom) for rom in ids if roms.get_rom_path(rom) is not None)
 
 

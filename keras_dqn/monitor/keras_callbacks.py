@@ -62,17 +62,23 @@ _BATCH_HOOKS = (
 
 @contextlib.contextmanager
 def called(
-    callbacks: Sequence[Callback], agent: Any, settings: Settings, monitor: Monitor
+    callbacks: Sequence[Callback],
+    agent: Any,
+    settings: Settings,
+    monitor: Monitor,
+    requests: Any = None,
 ) -> Iterator[list[Callable[[Any, Progress], Any]]]:
     """A context for a training loop: `on_train_begin` before it, `on_train_end` after.
 
-    After an exception, `on_train_end` is not called, as in Keras's `fit`.
+    After an exception or a request to stop, `on_train_end` is not called, as in Keras's
+    `fit` after Ctrl-C: `EarlyStopping` would put older weights into the checkpoint.
 
     Args:
         callbacks: Keras callbacks and callables `callback(agent, progress)`.
         agent: Built `DQNAgent`.
         settings: `Settings`.
         monitor: `Monitor` that shows warnings.
+        requests: `signals.Requests`, or `None`.
 
     Yields:
         List of callables `callback(agent, progress)`, in the same order.
@@ -91,8 +97,9 @@ def called(
     for each in calls:
         each.begin(monitor)
     yield functions
-    for each in calls:
-        each.end()
+    if requests is None or not requests.stop:
+        for each in calls:
+            each.end()
 
 
 def _check_packages(callbacks):

@@ -105,7 +105,7 @@ def curves_of(
     _check_names(runs, metric, group_by)
     known = [run for run in runs if np.isfinite(_column(run, metric)).any()]
     if group_by is None:
-        labels = _labels(known)
+        labels = labels_of(known)
         return [
             _curve([run], metric, x, label, number)
             for number, (run, label) in enumerate(zip(known, labels, strict=True))
@@ -120,7 +120,7 @@ def curves_of(
 
 def _check_names(runs, metric, group_by):
     names = metric_names(runs)
-    if metric not in names:
+    if names and metric not in names:
         rule = f"one of {', '.join(names)}"
         hint = checks.did_you_mean(metric, names)
         raise checks.ArgumentError("metric", rule, metric, hint)
@@ -225,7 +225,7 @@ def _x_at(run, env_steps, x):
     return env_steps * run.frame_skip
 
 
-def _labels(runs):
+def labels_of(runs: Sequence[RunLog]) -> list[str]:
     """Returns the names of runs, or their paths if names occur twice."""
     names = [run.name for run in runs]
     if len(set(names)) == len(names):

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shlex
+import subprocess
 import sys
 from typing import Any
 
@@ -25,7 +26,8 @@ def lines(run: Run, command: str) -> list[str]:
     Returns:
         List of lines.
     """
-    place = shlex.quote(str(run.directory))
+    quote = shlex.quote if sys.platform != "win32" else _quoted_on_windows
+    place = quote(str(run.directory))
     next_ones = [f"keras-dqn evaluate {place}", f"keras-dqn record {place}"]
     resume = f"{command} --resume --out {place}"
     if command.startswith("keras-dqn "):
@@ -83,6 +85,10 @@ def _files(directory: Any) -> list[str]:
         directory.metrics: "metrics.jsonl (the log)",
     }
     return [name for path, name in found.items() if path.exists()]
+
+
+def _quoted_on_windows(text):
+    return subprocess.list2cmdline([text])
 
 
 def _prefix():

@@ -122,7 +122,7 @@ class Drawing:
             fill = BAR
             if action == moment.action:
                 fill = color = CHOSEN if moment.is_greedy else RANDOM
-            pen.box(middle, y + 2, middle + length, y + height - 4, fill)
+            pen.box(middle, y + 2, middle + length, max(y + 2, y + height - 4), fill)
             points = 12 if height >= 15 else 10
             pen.text(0, y, name.lower(), points, color)
             pen.text(pen.right, y, f"{q_value:.3f}", points, color, anchor="ra")

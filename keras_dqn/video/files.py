@@ -54,6 +54,13 @@ def write_mp4(
                 writer.send(np.ascontiguousarray(frame))
         finally:
             writer.close()
+        # The library ignores that the encoder failed, for example on a full disk.
+        try:
+            count, _ = imageio_ffmpeg.count_frames_and_secs(str(unfinished))
+        except RuntimeError:  # no video at all
+            count = 0
+        if count != len(frames):
+            raise OSError(f"{path} was not written: the encoder failed")
 
     _replace(path, write)
 
@@ -113,8 +120,6 @@ def _replace(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> None:
     unfinished = path.with_name(f".unfinished-{path.name}")
     try:
         write(unfinished)
-        if not unfinished.exists() or unfinished.stat().st_size == 0:
-            raise OSError(f"{path} was not written: the encoder failed")
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

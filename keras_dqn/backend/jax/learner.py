@@ -274,6 +274,7 @@ class Learner(BaseLearner):
         self._remember_values()
 
     def _counts_scope(self):
+        self._pull_written_values()
         counts = self._counts if self._is_newer else []
         pairs = [(variable, self._state.slots[i]) for i, variable in counts]
         return keras.StatelessScope(state_mapping=pairs)
