@@ -255,7 +255,7 @@ class DQNAgent:
             return self._evaluate(env, episodes, epsilon, seed, stop, on_game)
         if env is None:
             if self._envs is None:
-                raise RuntimeError("Give `env` before the first `build` or `fit`.")
+                raise RuntimeError("`env` must be given before `build` or `fit`.")
             env = self._envs
         if num_envs is None:
             num_envs = min(checks.integer("episodes", episodes, minimum=1), 8)

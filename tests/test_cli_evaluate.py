@@ -1,6 +1,7 @@
 """`keras-dqn evaluate`: protocols, several networks, tables."""
 
 import csv
+import io
 import json
 
 import pytest
@@ -81,14 +82,17 @@ def test_what_cannot_be_evaluated_is_refused_in_a_line(words, code, message, cap
 
 
 def test_names_are_shown_as_they_are_whatever_the_encoding(
-    networks, tmp_path, capsys, monkeypatch
+    networks, tmp_path, monkeypatch
 ):
     odd = tmp_path / "[seed=1]"
     networks[0].rename(odd)
-    monkeypatch.setattr("sys.stdout.encoding", "ascii", raising=False)
-    assert evaluate(odd, networks[1], "--episodes", 1) == 0
-    text = capsys.readouterr().out
-    assert "[seed=1]" in text and text.isascii()
+    output = io.BytesIO()
+    with io.TextIOWrapper(output, encoding="ascii") as stream:
+        monkeypatch.setattr("sys.stdout", stream)
+        assert evaluate(odd, networks[1], "--episodes", 1) == 0
+        stream.flush()
+        text = output.getvalue().decode("ascii")
+    assert "[seed=1]" in text and "---" in text
 
 
 def test_networks_of_different_rules_are_warned_of(networks, capsys):
