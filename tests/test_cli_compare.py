@@ -103,3 +103,25 @@ def test_the_table_fits_into_a_narrow_terminal(tmp_path, capsys, monkeypatch):
     assert max(map(len, lines)) <= 80
     assert len([line for line in lines if line.rstrip().endswith(" 1.50")]) == 2
     assert len([line for line in lines if re.search(r" 1\.00 .* 1\.00 ", line)]) == 2
+
+
+def test_games_of_different_rules_are_named(tmp_path, capsys):
+    paths = []
+    for name, sticky in (("a", 0.0), ("b", 0.25)):
+        options = {**logs.ENV_OPTIONS, "repeat_action_probability": sticky}
+        lines = [
+            logs.start(logs.settings(), env_options=options),
+            logs.evaluation(9, [1.0]),
+        ]
+        paths.append(logs.write_packed(tmp_path / f"{name}.jsonl.gz", lines))
+    assert runs.command("compare", *paths) == 0
+    text = capsys.readouterr().err
+    assert "different rules: repeat_action_probability" in text
+    assert "frame_skip" not in text
+
+
+def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path, capsys):
+    paths = [write(tmp_path / each / "run", (9, [1.0])) for each in "ab"]
+    assert runs.command("compare", *paths) == 0
+    text = capsys.readouterr().out
+    assert all(str(path) in text.replace("\n", "") for path in paths)

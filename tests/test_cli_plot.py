@@ -154,3 +154,10 @@ def test_without_matplotlib_the_command_says_what_to_install(here, capsys, monke
     assert runs.command("plot", folder) == 78
     text = capsys.readouterr().err
     assert "pip install 'keras_dqn[plot]'" in text and "matplotlib" in text
+
+
+def test_a_run_without_records_is_refused_by_what_it_lacks(here, capsys):
+    lines = [logs.start(logs.settings()), logs.evaluation(9, [1.0])]
+    path = logs.write_packed(here / "a.jsonl.gz", lines)
+    assert runs.command("plot", path) == 78
+    assert "No run has a value of score_mean" in capsys.readouterr().err

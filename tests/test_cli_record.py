@@ -46,7 +46,7 @@ def test_the_pretrained_network_is_filmed_as_mp4_and_gif(here, capsys):
     with Image.open("video.gif") as image:
         assert image.n_frames == 15 and image.size == (668, 420)
     assert runs.command("record", *WORDS) == 74
-    assert "--force replaces it" in capsys.readouterr().err
+    assert "--force replaces" in capsys.readouterr().err
     words = ("--force", "--out", "video.gif", "--start", 2, "--screen-only")
     assert runs.command("record", *WORDS, *words) == 0
     with Image.open("video.gif") as image:

@@ -59,8 +59,13 @@ def test_a_network_of_a_run_is_played_by_the_rules_of_its_training(tmp_path, cap
     keras_dqn.pretrained.load("breakout").save(tmp_path / "network.keras")
     settings = keras_dqn.presets.atari(env_id="Breakout", max_episode_frames=400)
     (tmp_path / "settings.json").write_text(json.dumps(settings.to_dict()))
-    assert evaluate(tmp_path, "--episodes", 2) == 0
-    assert "200 agent steps, 800 frames" in capsys.readouterr().out
+    for words in ((), ("--env", "ALE/Breakout")):  # another name of the same game
+        assert evaluate(tmp_path, "--episodes", 2, *words) == 0
+        assert "200 agent steps, 800 frames" in capsys.readouterr().out
+    (tmp_path / "settings.json").write_text('{"unknown": 1}')
+    assert evaluate(tmp_path, "--episodes", 1) == 78
+    words = ("--env", "Breakout", "--episodes", 1, "--protocol", "reference")
+    assert evaluate(tmp_path, *words) == 0
 
 
 def test_a_network_that_has_diverged_ends_the_evaluation_in_one_line(tmp_path, capsys):

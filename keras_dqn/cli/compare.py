@@ -16,6 +16,14 @@ from keras_dqn.report.reading import RunLog
 
 WIDTH = 200  # characters where the output is no terminal
 WIDE = 120  # characters at which both ends of an interval are in one line
+# Options of the environments on which scores depend.
+_RULES = (
+    "repeat_action_probability",
+    "frame_skip",
+    "noop_max",
+    "max_episode_frames",
+    "full_action_space",
+)
 
 
 def add_command(commands: Any) -> None:
@@ -65,16 +73,6 @@ def _differences(runs):
     ]
     if names:
         yield f"the games have different rules: {', '.join(names)}"
-
-
-# Options of the environments on which scores depend.
-_RULES = (
-    "repeat_action_probability",
-    "frame_skip",
-    "noop_max",
-    "max_episode_frames",
-    "full_action_space",
-)
 
 
 def _show(runs):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import pathlib
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 from keras_dqn import checks
 from keras_dqn import protocols
+from keras_dqn.cli import log_commands
 from keras_dqn.cli import playing
 from keras_dqn.cli import scores
 from keras_dqn.cli.loading import load_keras
@@ -134,11 +134,7 @@ def _csv_path(namespace):
     if namespace.csv is None:
         return None
     path = pathlib.Path(namespace.csv)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "No such directory", str(path.parent))
-    if path.exists() and not namespace.force:
-        raise FileExistsError(errno.EEXIST, "It exists; --force replaces it", str(path))
-    return path
+    return log_commands.output(None, path, (path.suffix,), namespace.force)
 
 
 def _csv(namespace, results: list[tuple[str, Evaluation]]) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.util
 import pathlib
 from typing import Any
 
 from keras_dqn import checks
+from keras_dqn.cli import log_commands
 from keras_dqn.cli import playing
 from keras_dqn.cli.loading import load_keras
 
 NEEDS = ("PIL", "imageio_ffmpeg")
+SUFFIXES = (".mp4", ".gif")
 GIF_SCALE = 1  # GIFs are for documents, and large
 
 
@@ -130,17 +131,10 @@ def _paths(namespace, player):
         stem = folder / "video"
     else:
         stem = pathlib.Path(namespace.out)
-    paths = [stem] if stem.suffix else [stem.with_suffix(s) for s in (".mp4", ".gif")]
-    for path in paths:
-        if path.suffix not in (".mp4", ".gif"):
-            raise ValueError(f"`--out` must end with .mp4 or .gif. Received: {path}")
-        if not path.parent.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "No such directory", str(path.parent))
-        if path.exists() and not namespace.force:
-            raise FileExistsError(
-                errno.EEXIST, "It exists; --force replaces it", str(path)
-            )
-    return paths
+    paths = [stem] if stem.suffix else [stem.with_suffix(s) for s in SUFFIXES]
+    return [
+        log_commands.output(None, path, SUFFIXES, namespace.force) for path in paths
+    ]
 
 
 def _play(namespace, player, requests):
