@@ -54,6 +54,8 @@ class Progress:
         q_abs_max: Largest |Q(s, a)| over all sampled transitions.
         reward_abs_max: Largest |training reward| since the start of the run.
         learning_rate: The optimizer's learning rate after this iteration.
+        gradient_norm: L2 norm of all gradients together before clipping, the mean over
+            the iteration's gradient steps. `None` without any.
         effective_sample_size: `(sum w)^2 / sum w^2` of the importance-sampling weights
             `w` of a minibatch, in transitions, the mean over the iteration. `None`
             without gradient steps.
@@ -90,6 +92,7 @@ class Progress:
     q_abs_max: float = 0.0
     reward_abs_max: float = 0.0
     learning_rate: float | None = None
+    gradient_norm: float | None = None
     effective_sample_size: float | None = None
     sample_age_mean: float | None = None
     max_priority: float | None = None

@@ -296,6 +296,7 @@ def _learning_statistics(updates, sampled):
         "q_std": float(q_values.std()),
         "q_abs_max": float(np.abs(q_values).max()),
         "td_error": float(np.abs(td_errors).mean()),
+        "gradient_norm": float(np.mean([each.gradient_norm for each in updates])),
         "effective_sample_size": effective_sample_size(np.stack(weights)),
         "sample_age_mean": float(np.stack(ages).mean()),
     }

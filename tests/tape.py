@@ -46,6 +46,7 @@ class TapeLearner:
             priorities=np.full(shape, 2.0, np.float32),
             td_errors=np.full(shape, -2.0, np.float32),
             q_values=q_values,
+            gradient_norm=np.full(loss_shape, 3.0, np.float32),
         )
 
 

@@ -1,4 +1,4 @@
-"""A gradient step that is not finite is not taken, and says so."""
+"""A gradient step tells its norm; one that is not finite is not taken, and says so."""
 
 import keras
 import numpy as np
@@ -85,3 +85,39 @@ def test_loss_scaling_may_overflow_and_go_on_with_a_smaller_scale():
     scale = float(keras.ops.convert_to_numpy(optimizer.dynamic_scale))
     assert scale < 2e38
     tiny.assert_same(tiny.online(learner), before, atol=0.0)
+
+
+def sgd(**options):
+    return keras.optimizers.SGD(1.0, **options)
+
+
+OPTIMIZERS = {
+    "plain": sgd,
+    "each variable clipped": lambda: sgd(clipnorm=1e-3),
+    "all clipped": lambda: sgd(global_clipnorm=1e-3),
+    "loss scaled": lambda: sgd(loss_scale_factor=512.0),
+    "as in mixed_float16": lambda: keras.optimizers.LossScaleOptimizer(
+        sgd(), initial_scale=256.0, dynamic_growth_steps=1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_gradient_norm_is_that_before_clipping_and_without_scaling(name):
+    plain = tiny.learner(sgd())
+    before = tiny.online(plain)
+    plain.update(tiny.batch(1))
+    # With a learning rate of 1, the weights move by the gradients.
+    moves = [before[path] - after for path, after in tiny.online(plain).items()]
+    expected = np.sqrt(sum(np.square(move.astype("float64")).sum() for move in moves))
+    assert expected > 0.1
+    found = tiny.learner(OPTIMIZERS[name]()).update(tiny.batch(1))
+    assert found.gradient_norm == pytest.approx(expected, rel=1e-4)
+
+
+def test_each_of_several_steps_tells_its_norm():
+    one, many = tiny.learner(), tiny.learner()
+    expected = [one.update(batch).gradient_norm for batch in tiny.batches(3)]
+    found = many.update_many(tiny.stacked(tiny.batches(3))).gradient_norm
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert len(set(map(float, expected))) == 3

@@ -95,6 +95,7 @@ def test_the_figures_are_those_of_the_record(tmp_path):
         "replay_nbytes": 64 * 2**20,
         "replay_fill": 1.0,
         "learning_rate": 0.0625,
+        "gradient_norm": 0.375,
         "effective_sample_size": 24.5,
         "sample_age_mean": 8000.0,
         "max_priority": 3.5,

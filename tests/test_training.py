@@ -232,6 +232,7 @@ def test_the_record_has_the_figures_of_learner_and_replay(monkeypatch):
     first, second, *_ = run.records
     assert (first.learning_rate, first.max_priority) == (0.125, 1.0)
     assert first.effective_sample_size is first.sample_age_mean is None
+    assert (first.gradient_norm, second.gradient_norm) == (None, 3.0)
     assert (first.replay_fill, second.replay_fill) == (0.25, 0.5)
     assert second.max_priority == pytest.approx(2.0)  # of the constant TD errors
     weights = [each.batch["weights"] for each in samples[:2]]

@@ -310,7 +310,7 @@ class BaseLearner:
 
 
 def _non_finite_value(update):
-    for name, values in update._asdict().items():
+    for name, values in update._replace(gradient_norm=np.float32(0))._asdict().items():
         wrong = values[~np.isfinite(values)]
         if wrong.size:
             return f"{name} with {wrong[0]} (loss: {update.loss})"

@@ -28,12 +28,15 @@ class Update(NamedTuple):
         priorities: `(batch,)`, at least 0: the new priorities of the transitions.
         td_errors: `(batch,)`: prediction minus target, signed.
         q_values: `(batch,)`: predicted Q(s, a).
+        gradient_norm: Scalar, the L2 norm of all gradients together, before clipping.
+            The backend sets it.
     """
 
     loss: np.ndarray | Tensor
     priorities: np.ndarray | Tensor
     td_errors: np.ndarray | Tensor
     q_values: np.ndarray | Tensor
+    gradient_norm: np.ndarray | Tensor = 0.0
 
 
 class Algorithm(Protocol):
@@ -100,3 +103,17 @@ def is_finite(
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return ops.isfinite(loss)
     return ops.all(ops.isfinite(ops.stack([loss, *sums_of_squares])))
+
+
+def gradient_norm(
+    optimizer: keras.optimizers.Optimizer, sums_of_squares: list[Tensor]
+) -> Tensor:
+    """Returns the L2 norm of all gradients together: a float32 scalar tensor.
+
+    Args:
+        optimizer: Keras optimizer. The norm is that of the gradients without its loss
+            scaling.
+        sums_of_squares: See `is_finite`.
+    """
+    scale = optimizer.scale_loss(ops.ones((), "float32"))
+    return ops.sqrt(ops.sum(ops.stack(sums_of_squares))) / ops.cast(scale, "float32")

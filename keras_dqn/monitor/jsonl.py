@@ -28,6 +28,7 @@ sampling and training |
 | `replay_nbytes` | bytes | used by the replay |
 | `replay_fill` | from 0 to 1 | filled part of the replay |
 | `learning_rate` | | of the optimizer, after this iteration |
+| `gradient_norm` | | L2 norm of all gradients before clipping, mean of this iteration |
 | `effective_sample_size` | transitions | `(sum w)^2 / sum w^2` of the importance \
 weights of a minibatch, mean of this iteration |
 | `sample_age_mean` | agent steps | age of the transitions sampled in this iteration: \

@@ -36,6 +36,7 @@ _METRICS = (
     "replay_nbytes",
     "replay_fill",
     "learning_rate",
+    "gradient_norm",
     "effective_sample_size",
     "sample_age_mean",
     "max_priority",

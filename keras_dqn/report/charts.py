@@ -31,6 +31,7 @@ def charts_of(run: RunLog) -> list[dict[str, Any]]:
     charts = [
         _chart("Score", _score(run), "score"),
         _chart("Loss", [_line(run, "loss", "--c0")], "loss"),
+        _chart("Gradient norm", [_line(run, "gradient_norm", "--c0")], "L2 norm"),
         _chart("Q(s, a): mean and standard deviation", _q_values(run), "Q(s, a)"),
         _chart(
             "Epsilon and beta",

@@ -28,6 +28,11 @@ METRIC_LABELS = {
     "q_mean": "mean of Q(s, a)",
     "q_std": "standard deviation of Q(s, a)",
     "td_error": "mean |TD error|",
+    "gradient_norm": "gradient norm before clipping",
+    "effective_sample_size": "effective sample size of a minibatch",
+    "sample_age_mean": "mean age of the sampled transitions, agent steps",
+    "max_priority": "largest priority",
+    "learning_rate": "learning rate",
     "env_steps_per_second": "agent steps per second",
     "updates_per_second": "updates per second",
 }

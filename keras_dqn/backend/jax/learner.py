@@ -21,6 +21,7 @@ import numpy as np
 from keras_dqn.backend.base import BaseLearner
 from keras_dqn.backend.interface import Batch
 from keras_dqn.backend.interface import Tensor
+from keras_dqn.backend.interface import gradient_norm
 from keras_dqn.backend.interface import is_finite
 from keras_dqn.backend.interface import with_layer_losses
 from keras_dqn.backend.jax.device import DeviceFrames
@@ -82,6 +83,8 @@ class TrainStep(keras.Model):
         )
         sums = [sum_of_squares(gradient) for gradient in gradients]
         may_apply = is_finite(self.optimizer, found.loss, sums)
+        with self._optimizer_scope(state.slots):
+            found = found._replace(gradient_norm=gradient_norm(self.optimizer, sums))
         return (found, may_apply), self._apply(gradients, changed, state, may_apply)
 
     def _apply(self, gradients, changed, before, may_apply):

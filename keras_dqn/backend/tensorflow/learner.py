@@ -10,6 +10,7 @@ from keras_dqn.backend.base import BaseLearner
 from keras_dqn.backend.interface import Batch
 from keras_dqn.backend.interface import Tensor
 from keras_dqn.backend.interface import Update
+from keras_dqn.backend.interface import gradient_norm
 from keras_dqn.backend.interface import is_finite
 from keras_dqn.backend.interface import with_layer_losses
 from keras_dqn.backend.passes import ForwardPass
@@ -51,8 +52,9 @@ class TrainStep(keras.Model):
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         sums = [sum_of_squares(gradient) for gradient in gradients]
         may_apply = is_finite(self.optimizer, loss, sums)
+        norm = gradient_norm(self.optimizer, sums)  # before the loss scale may change
         self._apply(gradients, variables, online.changed, may_apply)
-        return found._replace(loss=loss), may_apply
+        return found._replace(loss=loss, gradient_norm=norm), may_apply
 
     def _apply(self, gradients, variables, changed, may_apply):
         """Applies layer updates and gradients, if `may_apply` is true."""

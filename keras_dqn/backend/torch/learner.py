@@ -15,6 +15,7 @@ from keras_dqn.backend.base import BaseLearner
 from keras_dqn.backend.interface import Batch
 from keras_dqn.backend.interface import Tensor
 from keras_dqn.backend.interface import Update
+from keras_dqn.backend.interface import gradient_norm
 from keras_dqn.backend.interface import is_finite
 from keras_dqn.backend.interface import with_layer_losses
 from keras_dqn.backend.passes import ForwardPass
@@ -57,8 +58,10 @@ class TrainStep(keras.Model):
         with torch.no_grad():
             sums = [sum_of_squares(gradient) for gradient in gradients]
             may_apply = is_finite(self.optimizer, loss, sums)
+            norm = gradient_norm(self.optimizer, sums)  # before the scale may change
             self._apply(gradients, variables, online.changed, may_apply)
-        found = Update(*(value.detach() for value in found._replace(loss=loss)))
+        found = found._replace(loss=loss, gradient_norm=norm)
+        found = Update(*(value.detach() for value in found))
         return found, may_apply
 
     def _apply(self, gradients, variables, changed, may_apply):
