@@ -341,8 +341,9 @@ def test_a_message_is_one_short_line_whatever_the_value():
 def test_a_score_to_stop_at_needs_evaluations():
     with pytest.raises(SettingsError, match="needs `evaluation_interval_iterations`"):
         Settings(stop_at_score=475.0)
-    both = Settings(stop_at_score=475.0, evaluation_interval_iterations=10)
-    assert both.stop_at_score == 475.0
+    for interval in ("evaluation_interval_iterations", "evaluation_interval_minutes"):
+        both = Settings(stop_at_score=475.0, **{interval: 10})
+        assert both.stop_at_score == 475.0
 
 
 @pytest.mark.parametrize(("name", "value"), [("alpha", 0.5), ("priority_epsilon", 1.0)])

@@ -13,15 +13,23 @@ pytestmark = pytest.mark.numpy
 class Table:
     """Plays games of given means; `None` is a request to stop."""
 
-    def __init__(self, means, interval=2, stop_at_score=None, fails=False):
+    def __init__(
+        self, means, interval=2, stop_at_score=None, fails=False, minutes=None
+    ):
         settings = presets.cartpole(
-            evaluation_interval_iterations=interval, stop_at_score=stop_at_score
+            evaluation_interval_iterations=interval,
+            evaluation_interval_minutes=minutes,
+            stop_at_score=stop_at_score,
         )
+        self.now, self.seconds_of_play = 0.0, 0.0
         self.means, self.fails = list(means), fails
         self.numbers, self.saved, self.said = [], [], []
-        self.evaluations = Evaluations(settings, self.play, self.save, self.said.append)
+        self.evaluations = Evaluations(
+            settings, self.play, self.save, self.said.append, clock=lambda: self.now
+        )
 
     def play(self, number):
+        self.now += self.seconds_of_play
         self.numbers.append(number)
         mean = self.means.pop(0)
         return None if mean is None else types.SimpleNamespace(mean=mean)
@@ -52,6 +60,30 @@ def test_they_are_played_at_intervals_once_there_were_updates():
 def test_without_an_interval_none_is_played():
     table = Table([], interval=None)
     assert not any(table.iterate(i) for i in range(10)) and table.numbers == []
+
+
+def test_they_are_played_after_minutes_of_training():
+    table = Table([1.0] * 3, interval=None, minutes=2.0)
+    table.seconds_of_play = 500.0  # which do not count
+    for iteration in range(20):
+        table.iterate(iteration, updates=iteration >= 4)
+        table.now += 30.0
+    assert table.numbers == [80, 120, 160]
+
+
+def test_minutes_count_from_an_evaluation_at_an_interval_of_iterations():
+    table = Table([1.0] * 3, interval=5, minutes=2.0)
+    for iteration in range(1, 12):
+        table.iterate(iteration)
+        table.now += 30.0
+    assert table.numbers == [50, 90, 100]
+
+
+def test_a_score_that_ends_the_run_may_be_looked_for_by_minutes():
+    table = Table([5.0], interval=None, minutes=0.5, stop_at_score=5.0)
+    assert table.iterate(1) is False
+    table.now = 30.0
+    assert table.iterate(2) is True
 
 
 def test_one_that_is_good_enough_ends_the_run_and_stays_so():

@@ -180,7 +180,8 @@ OF_THE_RUN = """
     epsilon_endpoints epsilon_final beta_endpoints beta_final log_interval_iterations
     checkpoint_interval_iterations checkpoint_interval_minutes
     histogram_interval_iterations evaluation_episodes evaluation_epsilon
-    evaluation_interval_iterations stop_at_score env_timeout_seconds
+    evaluation_interval_iterations evaluation_interval_minutes
+    stop_at_score env_timeout_seconds
 """
 
 

@@ -50,8 +50,10 @@ def rules(settings: Settings) -> Iterator[tuple[bool, str]]:
     )
     yield (
         settings.stop_at_score is None
-        or settings.evaluation_interval_iterations is not None,
-        "`stop_at_score` needs `evaluation_interval_iterations`",
+        or settings.evaluation_interval_iterations is not None
+        or settings.evaluation_interval_minutes is not None,
+        "`stop_at_score` needs `evaluation_interval_iterations` or "
+        "`evaluation_interval_minutes`",
     )
     starts, given = settings.learning_starts, settings.learning_starts_env_steps
     name = "replay_capacity" if given is None else "learning_starts_env_steps"

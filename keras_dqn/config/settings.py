@@ -172,6 +172,14 @@ class Settings:
     evaluation_interval_iterations: int | None = _count(
         None, "interval of evaluations during training", "iterations", none="never"
     )
+    evaluation_interval_minutes: float | None = _number(
+        None,
+        "time of training between two evaluations, in addition to those at intervals "
+        "of iterations",
+        "minutes",
+        above=0.0,
+        none="never",
+    )
     stop_at_score: float | None = _number(
         None, "mean score of an evaluation that ends the run", "score", none="never"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
@@ -27,6 +28,7 @@ class Evaluations:
         warn: Function that shows a warning. Default: `log`.
         record: Function that takes the agent steps and the `Evaluation`, and logs
             them. `None` logs nothing.
+        clock: Function that returns seconds from a monotonic clock.
     """
 
     def __init__(
@@ -37,8 +39,13 @@ class Evaluations:
         log: Callable[[str], None],
         warn: Callable[[str], None] | None = None,
         record: Callable[[int, Evaluation], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._interval = settings.evaluation_interval_iterations
+        self._minutes = settings.evaluation_interval_minutes
+        self._clock = clock
+        # When training began, or went on after the last evaluation.
+        self._began_at: float | None = None
         self._stop_at_score = settings.stop_at_score
         self._play, self._save_best = play, save_best
         self._log, self._warn, self._record = log, warn or log, record
@@ -60,9 +67,9 @@ class Evaluations:
             state: `run_state.RunState`, after the iteration.
             env_steps: Integer, agent steps taken.
         """
-        if self._interval is None or state.iteration % self._interval:
+        if not state.updates or not self._is_due(state.iteration):
             return False
-        return self._evaluate(env_steps) if state.updates else False
+        return self._evaluate(env_steps)
 
     def catch_up(self) -> bool:
         """Plays the pending evaluation, if any. Returns whether the run is solved."""
@@ -70,9 +77,18 @@ class Evaluations:
             self.is_solved if self._pending is None else self._evaluate(self._pending)
         )
 
+    def _is_due(self, iteration):
+        if self._began_at is None:
+            self._began_at = self._clock()
+        if self._interval is not None and iteration % self._interval == 0:
+            return True
+        waited = self._clock() - self._began_at
+        return self._minutes is not None and waited >= 60.0 * self._minutes
+
     def _evaluate(self, env_steps):
         self._pending = env_steps
         result = self._play(env_steps)
+        self._began_at = self._clock()
         if result is None:
             return False
         self._pending, self._last_score = None, result.mean

@@ -28,6 +28,7 @@ CHANGEABLE = frozenset(
         "evaluation_episodes",
         "evaluation_epsilon",
         "evaluation_interval_iterations",
+        "evaluation_interval_minutes",
         "stop_at_score",
         "env_timeout_seconds",
     }
