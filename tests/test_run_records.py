@@ -1,11 +1,13 @@
 """What a run in a directory records: its log and its event files."""
 
 import json
+import shutil
 
 import pytest
 
 from keras_dqn import presets
 from keras_dqn.agent import DQNAgent
+from keras_dqn.runs.run import Run
 from tests import runs
 
 # 50 iterations of 2 agent steps, an evaluation every 10, an exact checkpoint every 10.
@@ -60,11 +62,67 @@ def test_the_log_of_a_resumed_run_has_the_same_evaluations(whole, tmp_path):
         runs.train(SETTINGS.replace(env_steps=stop), out, resume=True, evaluation=True)
     runs.train(SETTINGS, out, resume=True, evaluation=True)
     assert evaluations(out) == evaluations(whole)
-    runs.train(SETTINGS, out, resume=True, evaluation=True)  # it was over
-    assert evaluations(out) == evaluations(whole)
     seconds = [line["training_seconds"] for line in lines(out, "metrics")]
     assert seconds == sorted(seconds)
     assert len(seconds) == len(lines(whole, "metrics"))
+
+
+@pytest.fixture
+def ended(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "ended")
+
+
+def resumed(settings, out):
+    """Resumes a run as `keras-dqn resume` does. Returns its final `Evaluation`."""
+    from keras_dqn.runs import parts
+
+    with Run(settings, out, console="none", resume=True) as run:
+        return parts.train(run)
+
+
+def refuse(*args, **options):
+    raise AssertionError("nothing is played")
+
+
+def test_a_run_that_has_ended_keeps_its_log_and_tells_its_final_evaluation(
+    ended, monkeypatch, capsys
+):
+    before = {path: path.read_bytes() for path in ended.rglob("*.jsonl")}
+    monkeypatch.setattr(DQNAgent, "_evaluate", refuse)
+    for _ in range(2):
+        found = resumed(SETTINGS, ended)
+    assert {path: path.read_bytes() for path in before} == before
+    record = lines(ended, "evaluation")[-1]
+    assert found.scores.tolist() == record["scores"]
+    assert found.lengths.tolist() == record["lengths"]
+    assert (found.epsilon, found.env_id) == (0.5, "CartPole-v1")
+
+
+@pytest.mark.parametrize(
+    "change", [{"evaluation_episodes": 3}, {"evaluation_epsilon": 1}]
+)
+def test_a_run_that_has_ended_is_evaluated_anew_by_other_rules(ended, change):
+    before = evaluations(ended)
+    found = resumed(SETTINGS.replace(**change), ended)
+    assert evaluations(ended) == [*before, (100, found.scores.tolist(), True)]
+    assert len(found.scores) == change.get("evaluation_episodes", 2)
+
+
+def test_a_run_that_ended_without_an_evaluation_is_evaluated_when_it_is_resumed(
+    tmp_path,
+):
+    out = tmp_path / "run"
+    runs.train(SETTINGS, out)
+    assert not any(final for _, _, final in evaluations(out))
+    runs.train(SETTINGS, out, resume=True, evaluation=True)
+    assert [final for _, _, final in evaluations(out)] == [False] * 5 + [True]
+
+
+def test_a_run_that_has_ended_and_goes_on_forgets_its_final_evaluation(ended):
+    settings = SETTINGS.replace(env_steps=120)
+    runs.train(settings, ended, resume=True, evaluation=True)
+    found = [(steps, final) for steps, _, final in evaluations(ended)]
+    assert found[-3:] == [(100, False), (120, False), (120, True)]
 
 
 def test_an_evaluation_that_a_stop_aborted_is_in_the_log_once(

@@ -53,6 +53,7 @@ that line does not have it. Logs of older versions have no `time`, no
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import io
 import json
@@ -263,6 +264,24 @@ def last_env_steps(path: pathlib.Path) -> int:
         return 0
     found = [x["env_steps"] for x in lines if x["type"] not in (None, "evaluation")]
     return found[-1] if found else 0
+
+
+def last_final_evaluation(path: pathlib.Path) -> dict[str, Any] | None:
+    """Returns the record of the final evaluation, if it is the last line of a log.
+
+    Args:
+        path: Path of a file that `JsonLines` wrote.
+
+    Returns:
+        Dictionary. `None` if another line follows it, or there is no such file.
+    """
+    try:
+        with open(path, "rb") as file:
+            last = collections.deque(file, maxlen=1)
+    except OSError:
+        return None
+    record = _parsed(last[0]) if last else {}
+    return record if record.get("is_final") is True else None
 
 
 def _nothing_kept(env_steps):

@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
+import pathlib
 import time
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from keras_dqn import checks
 from keras_dqn.config import Settings
+from keras_dqn.envs import VectorEnvs
 from keras_dqn.evaluation import Evaluation
+from keras_dqn.monitor.jsonl import last_final_evaluation
 from keras_dqn.run_state import RunState
+
+
+def final_evaluation(
+    path: pathlib.Path, env_steps: int, settings: Settings, envs: VectorEnvs
+) -> Evaluation | None:
+    """Returns the final evaluation that a log has, or `None`.
+
+    Args:
+        path: Path of `metrics.jsonl`.
+        env_steps: Integer, the agent steps after which it was played.
+        settings: `Settings`. An evaluation by other rules is none.
+        envs: The environments of the training.
+    """
+    record = last_final_evaluation(path)
+    if record is None or record["env_steps"] != env_steps:
+        return None
+    try:
+        found = Evaluation(
+            scores=np.array(record["scores"], np.float64),
+            lengths=np.array(record["lengths"], np.int64),
+            epsilon=float(record["epsilon"]),
+            env_id=envs.env_id,
+            frame_skip=envs.options.get("frame_skip", 1),
+        )
+    except (KeyError, ValueError, TypeError):  # a damaged line
+        return None
+    rules = (settings.evaluation_episodes,), settings.evaluation_epsilon
+    return found if (found.scores.shape, found.epsilon) == rules else None
 
 
 class Evaluations:
@@ -59,6 +92,11 @@ class Evaluations:
         if self._stop_at_score is None or self._last_score is None:
             return False
         return self._last_score >= self._stop_at_score
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether an evaluation was aborted and is to be played first."""
+        return self._pending is not None
 
     def after_iteration(self, state: RunState, env_steps: int) -> bool:
         """Evaluates if an evaluation is due. Returns whether the run is solved.

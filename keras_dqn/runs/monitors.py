@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Callable
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from keras_dqn import checks
@@ -11,9 +15,11 @@ from keras_dqn.evaluation import Evaluation
 from keras_dqn.monitor import JsonLines
 from keras_dqn.monitor import Monitor
 from keras_dqn.monitor import Monitors
+from keras_dqn.monitor import PlainConsole
 from keras_dqn.monitor import RunInfo
 from keras_dqn.monitor import TensorBoard
 from keras_dqn.monitor import make_console
+from keras_dqn.monitor.bar import games_bar
 from keras_dqn.monitor.records import Records
 from keras_dqn.runs.directory import RunDirectory
 
@@ -35,6 +41,8 @@ class RunMonitors(Monitors):
 
     Attributes:
         warning: String, why event files are not continued, or `None`.
+        shows_games: Boolean, whether the console shows the games of an evaluation.
+            True during `DQNAgent.fit`.
 
     Raises:
         ImportError: If `tensorboard` is true and tensorboardX is not installed.
@@ -63,6 +71,9 @@ class RunMonitors(Monitors):
                 if tensorboard:
                     raise
                 self.warning = f"Warning: the event files are not continued. {error}"
+        self._mode = console
+        self._is_open = True
+        self.shows_games = False
         self._hidden: dict[str, Any] | None = None  # an evaluation, by TensorBoard
         self._others = [*self._boards, *monitors]
         screen = make_console(console, None, interval, directory.metrics)
@@ -87,6 +98,27 @@ class RunMonitors(Monitors):
             self._hidden = None  # it was played again
         super().evaluation(env_steps, result, is_final)
         self._show_hidden()
+
+    def close(self) -> None:
+        """See `Monitor.close`."""
+        self._is_open = self.shows_games = False
+        super().close()
+
+    def log(self, text: str) -> None:
+        """Shows a line of text: on the console, or standard output after `close`."""
+        (self if self._is_open else PlainConsole()).message(text)
+
+    def warn(self, text: str) -> None:
+        """Shows a line of text, on standard error if the console is "none"."""
+        is_quiet = self._mode == "none"
+        (PlainConsole(sys.stderr).message if is_quiet else self.log)(text)
+
+    def games_shown(self) -> AbstractContextManager[Callable[[int, int], Any] | None]:
+        """A context with the argument `on_game` for `DQNAgent.evaluate`."""
+        if not self.shows_games:
+            return games_bar(self._mode)
+        self.phase("evaluating")
+        return contextlib.nullcontext(self.games)
 
     def _show_hidden(self):
         record, self._hidden = self._hidden, None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,13 +17,12 @@ from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.evaluation import Evaluation
 from keras_dqn.monitor import Monitor
-from keras_dqn.monitor import PlainConsole
-from keras_dqn.monitor.bar import games_bar
 from keras_dqn.runs import provenance
 from keras_dqn.runs.checkpoints import RunCheckpoints
 from keras_dqn.runs.checkpoints import check_none_lost
 from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.runs.evaluations import Evaluations
+from keras_dqn.runs.evaluations import final_evaluation
 from keras_dqn.runs.length import LengthHint
 from keras_dqn.runs.monitors import RunMonitors
 from keras_dqn.runs.snapshot import Snapshot
@@ -104,21 +102,20 @@ class Run:
         self.agent: DQNAgent
         self.envs: VectorEnvs
         self.has_begun = self.was_stopped = False
-        self._console, self._has_console = console, True
-        self._is_fitting = False  # whether the console shows what is played
+        self._final: Evaluation | None = None  # played before, if the run had ended
         self._resumes, self._is_exact, self._evaluates = resume, exact, evaluation
         self.evaluations = Evaluations(
             settings,
             self._play,
             self._save_best,
             self.log,
-            self.warn,
+            self._monitors.warn,
             lambda steps, result: self._monitors.evaluation(steps, result, False),
         )
         self._checkpoints = RunCheckpoints(
             self.directory.checkpoints,
             self.log,
-            self.warn,
+            self._monitors.warn,
             settings.checkpoint_interval_minutes,
         )
         self._watchdog = Watchdog(self.directory.hang, settings.env_timeout_seconds)
@@ -149,12 +146,7 @@ class Run:
 
     def log(self, text: str) -> None:
         """Shows a line of text: on the console, or standard output after `fit`."""
-        (self._monitors if self._has_console else PlainConsole()).message(text)
-
-    def warn(self, text: str) -> None:
-        """Shows a line of text, on standard error if the console is "none"."""
-        is_quiet = self._console == "none"
-        (PlainConsole(sys.stderr).message if is_quiet else self.log)(text)
+        self._monitors.log(text)
 
     @contextlib.contextmanager
     def training(self, agent: DQNAgent, envs: VectorEnvs) -> Iterator[dict[str, Any]]:
@@ -188,22 +180,21 @@ class Run:
             # Until the end, so that signals do not interrupt the saves after `fit`.
             self._requests = stack.enter_context(signals.handled(signals.COMMAND))
             stack.enter_context(self._checkpoints)
-            stack.callback(self._close_console)
+            stack.callback(self._monitors.close)
             options = {
                 "settings": self.settings,
                 "state": self.state,
                 "monitors": self._monitors,
                 "callbacks": self._callbacks,
             }
-            if self.evaluations.catch_up():
-                self._close_console()
-                self.log("The run had reached --stop-at-score before")
-                options["settings"] = self.settings.replace(env_steps=self._env_steps)
-                options["monitors"] = None
+            self.evaluations.catch_up()
+            if self._is_over:
+                self._monitors.close()
+                options |= self._without_training()
             before = self.state.iteration
-            self._is_fitting = self._has_console
+            self._monitors.shows_games = not self._is_over
             yield options
-            self._close_console()
+            self._monitors.close()
             self._finish(self.state.iteration > before)
 
     def evaluate(self) -> Evaluation | None:
@@ -215,12 +206,20 @@ class Run:
         """
         if self.was_stopped or not self._evaluates:
             return None
+        if self._final is not None:
+            self.log(f"The final evaluation, from the log: {self._final}")
+            return self._final
         result = self._play(0)
         self.was_stopped = result is None
         if result is not None:
             self._monitors.evaluation(self._env_steps, result, is_final=True)
         self.log(str(result or "Stopped before the end of the evaluation."))
         return result
+
+    @property
+    def _is_over(self):
+        is_solved = self.evaluations.is_solved
+        return is_solved or self.state.iteration >= self.settings.iterations
 
     @property
     def _env_steps(self):
@@ -249,7 +248,7 @@ class Run:
                 "without releasing it"
             )
         if self._monitors.warning is not None:
-            self.warn(self._monitors.warning)
+            self._monitors.warn(self._monitors.warning)
         if self._resumes:
             self._load()
         settings = files.json_bytes(self.settings.to_dict())
@@ -270,13 +269,22 @@ class Run:
             changes = self._snapshot.restore(parts, meta, self._is_exact)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise checkpoint.CheckpointError(f"{path}: {error}") from None
-        self._monitors.resume(self._env_steps)
+        if self._is_over and not self.evaluations.is_pending:
+            log, steps = self.directory.metrics, self._env_steps
+            self._final = final_evaluation(log, steps, self.settings, self.envs)
+        else:
+            self._monitors.resume(self._env_steps)
         notes.append(f"Loaded checkpoint: {path} at {self._env_steps} agent steps")
         self.log("\n".join(notes + changes))
 
-    def _close_console(self):
-        self._monitors.close()
-        self._has_console = self._is_fitting = False
+    def _without_training(self):
+        """Returns the options of a `fit` that takes no steps, and says so."""
+        why = "The run had reached --stop-at-score before"
+        if not self.evaluations.is_solved:
+            why = "The run has ended. To continue it, give a larger --env-steps"
+        self.log(why)
+        settings = self.settings.replace(env_steps=self._env_steps)
+        return {"settings": settings, "monitors": None}
 
     def _evaluate_when_due(self, agent, progress):
         return self.evaluations.after_iteration(self.state, progress.env_steps_done)
@@ -306,13 +314,9 @@ class Run:
                 "The run's last checkpoint could not be saved, but the network was "
                 f"saved: {path}"
             )
-        is_over = (
-            self.evaluations.is_solved
-            or self.state.iteration >= self.settings.iterations
-        )
-        self.was_stopped = not is_over
+        self.was_stopped = not self._is_over
         how = "Solved. " if self.evaluations.is_solved else ""
-        self.log(f"{how if is_over else 'Stopped. '}Saved network: {path}")
+        self.log(f"{how if self._is_over else 'Stopped. '}Saved network: {path}")
 
     def _play(self, number):
         """Plays whole games with seeds from `number`. `None` if it was aborted."""
@@ -321,7 +325,7 @@ class Run:
         with (
             signals.handled(signals.COMMAND) as requests,
             self._watchdog.watching(envs),
-            self._games_shown() as on_game,
+            self._monitors.games_shown() as on_game,
             envs,
         ):
             return self.agent.evaluate(
@@ -332,13 +336,6 @@ class Run:
                 stop=lambda: requests.stop,
                 on_game=on_game,
             )
-
-    def _games_shown(self):
-        """A context with the argument `on_game` for `DQNAgent.evaluate`."""
-        if not self._is_fitting:
-            return games_bar(self._console)
-        self._monitors.phase("evaluating")
-        return contextlib.nullcontext(self._monitors.games)
 
     def _save_best(self):
         self._save_network(self.directory.best_network)
