@@ -10,9 +10,8 @@ import collections.abc
 import difflib
 import math
 import numbers
+import sys
 from typing import Any
-
-import numpy as np
 
 LARGEST_COUNT = 2**63 - 1  # what an int64 counter holds
 
@@ -105,7 +104,10 @@ def probability(name: str, value: object) -> float:
 
 def boolean(name: str, value: object) -> bool:
     """Returns `value` as a `bool`. Numbers and strings are refused."""
-    if not isinstance(value, bool | np.bool_):
+    # A NumPy boolean exists only where NumPy is loaded; `--help` does without it.
+    numpy = sys.modules.get("numpy")
+    is_numpy = numpy is not None and isinstance(value, numpy.bool_)
+    if not (isinstance(value, bool) or is_numpy):
         raise ArgumentError(name, "true or false", value)
     return bool(value)
 

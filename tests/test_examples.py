@@ -11,6 +11,7 @@ import pytest
 
 from keras_dqn import presets
 from keras_dqn.algorithms import backups
+from keras_dqn.cli import run_arguments
 from keras_dqn.cli import train as cli
 from keras_dqn.config import Settings
 from keras_dqn.runs import parts
@@ -232,9 +233,9 @@ def test_help_and_refusals_do_not_wait_for_keras(words):
 
 
 def test_a_smoke_run_of_every_preset_is_a_run(tmp_path):
-    for name, changes in cli.SMOKE.items():
+    for name, changes in run_arguments.SMOKE.items():
         assert presets.get(name)(**changes).iterations < 100
-    assert cli.SMOKE.keys() == set(presets.names())
+    assert run_arguments.SMOKE.keys() == set(presets.names())
 
 
 def test_a_command_is_named_and_every_command_has_help(capsys):

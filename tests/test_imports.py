@@ -458,3 +458,28 @@ def child(script):
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def commands():
+    tree = TREES["cli/__main__"]
+    (table,) = (node.value for node in tree.body if isinstance(node, ast.Assign))
+    return [key.value for key in table.keys]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_help_is_quick_since_it_imports_little(command):
+    slow = ["keras", "gymnasium", "scipy", "rich", "PIL", "matplotlib", *FRAMEWORKS]
+    if command in ("train", "resume"):
+        slow.append("numpy")
+    code = """
+        import contextlib, io, sys
+        from keras_dqn.cli.__main__ import main
+        with contextlib.redirect_stdout(io.StringIO()) as text:
+            with contextlib.suppress(SystemExit):
+                main([sys.argv[1], "--help"])
+        assert "usage: keras-dqn " + sys.argv[1] in text.getvalue()
+        print(*sys.modules)
+    """
+    words = [sys.executable, "-c", textwrap.dedent(code), command]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert not set(slow) & set(done.stdout.split())

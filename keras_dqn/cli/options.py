@@ -16,7 +16,6 @@ from typing import Any
 from typing import NoReturn
 
 from keras_dqn import presets
-from keras_dqn import training
 from keras_dqn.cli.parser import Parser
 from keras_dqn.config import FIELDS
 from keras_dqn.config import Settings
@@ -105,6 +104,8 @@ def settings_of(
             if name in FIELDS
         }
         settings = start(**{**first, **given})
+        from keras_dqn import training  # here: it imports NumPy, which takes a while
+
         training.check_learning_starts(settings)
         return settings
     except SettingsError as error:

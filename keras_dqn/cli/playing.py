@@ -12,9 +12,7 @@ from typing import Any
 from keras_dqn import checks
 from keras_dqn import presets
 from keras_dqn.cli.options import Parser
-from keras_dqn.cli.train import REFUSALS
 from keras_dqn.config import Settings
-from keras_dqn.envs import EnvFault
 from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.system import files
 from keras_dqn.system import signals
@@ -96,6 +94,9 @@ def run(
     Returns:
         The exit code.
     """
+    from keras_dqn.cli.running import REFUSALS  # here, so that `--help` is quick
+    from keras_dqn.envs import EnvFault
+
     try:
         with signals.handled(signals.COMMAND) as requests:
             text = play(namespace, requests)

@@ -19,8 +19,6 @@ from typing import Any
 from keras_dqn.cli import options
 from keras_dqn.config import Settings
 from keras_dqn.config import SettingsError
-from keras_dqn.runs import digests
-from keras_dqn.runs import partial_run
 from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.system import signals
 from keras_dqn.system.exit_codes import EXIT_BROKEN
@@ -132,6 +130,8 @@ def report(whole: pathlib.Path, resumed: pathlib.Path) -> int:
     Returns:
         The exit code.
     """
+    from keras_dqn.runs import digests  # here, so that `--help` is quick
+
     directories = RunDirectory(whole), RunDirectory(resumed)
     one, other = (json.loads(each.digests.read_text()) for each in directories)
     lines, others = (digests.read_log(each.iteration_digests) for each in directories)
@@ -178,7 +178,8 @@ def _train_both(folder, settings):
 
 def _train(folder, out, *flags):
     """Trains in a new process. Returns the lines of its output on loading."""
-    command = [sys.executable, "-m", partial_run.__name__, folder / SETTINGS, out]
+    module = "keras_dqn.runs.partial_run"
+    command = [sys.executable, "-m", module, folder / SETTINGS, out]
     started = time.monotonic()
     code, output, errors = _run_process([str(word) for word in [*command, *flags]])
     if code:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 
 def _existing(*names: str) -> tuple[signal.Signals, ...]:
@@ -84,18 +86,41 @@ def handled(signals: Iterable[int] = (signal.SIGINT,)) -> Iterator[Requests]:
         yield _active
         return
     requests = _active = Requests()
-    before = {}
+    before = _install(signals, requests.handle)
     try:
-        for signum in signals:
-            if _is_ignored_hangup(signum):
-                continue
-            before[signum] = signal.signal(signum, requests.handle)
         yield requests
     finally:
         _active = None
-        for signum, handler in before.items():
-            # `None`: the previous handler was not installed from Python.
-            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+        _restore(before)
+
+
+@contextlib.contextmanager
+def passed_on(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Calls a function for each signal that a command handles, and for `SIGWINCH`.
+
+    Args:
+        handler: Function of the signal number and the interrupted frame.
+    """
+    before = _install((*COMMAND, *_existing("SIGWINCH")), handler)
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
+def _install(signals, handler):
+    """Installs a handler. Returns the previous ones by signal number."""
+    return {
+        signum: signal.signal(signum, handler)
+        for signum in signals
+        if not _is_ignored_hangup(signum)
+    }
+
+
+def _restore(handlers):
+    for signum, handler in handlers.items():
+        # `None`: the previous handler was not installed from Python.
+        signal.signal(signum, signal.SIG_DFL if handler is None else handler)
 
 
 def _is_ignored_hangup(signum):
