@@ -80,7 +80,7 @@ def test_the_two_commands_are_those_of_the_project():
     )
     assert test == "pip install tox && tox\n"
     assert test.strip() in (ROOT / ".ci/run").read_text()
-    extras = {"jax", "torch", "tensorboard", "video", "plot", "completion"}
+    extras = {"jax", "torch", "tensorboard", "video", "plot", "completion", "export"}
     assert extras == set(PROJECT["optional-dependencies"])
     assert all(f".[{extra}" in README for extra in extras - {"torch", "completion"})
 

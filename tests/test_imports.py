@@ -31,6 +31,7 @@ LAYERS = {
         "training",
         "protocols",
         "checkpoint",
+        "exporting",
         "monitor",
         "pretrained",
         "video",
@@ -55,6 +56,7 @@ NEED_KERAS = {
     "agent",
     "algorithms",
     "backend",
+    "exporting",
     "models",
     "monitor/keras_callbacks",
     "pretrained",
@@ -64,7 +66,7 @@ NEED_KERAS = {
 # Commands import Keras inside the function that trains or plays.
 COMMANDS = tuple(
     f"cli/{name}"
-    for name in ("train", "evaluate", "record", "play", "playing", "info", "loading")
+    for name in "train evaluate export record play playing info loading".split()
 )
 PUBLIC_NAMES = {
     "DQNAgent",

@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": "compare the last evaluations of runs",
     "record": "film a game of a saved network",
     "play": "watch a saved network play",
+    "export": "write a saved network for another runtime: ONNX, LiteRT, ...",
     "plot": "draw learning curves of runs",
     "report": "write a page about a run",
     "info": "show what is in a run, a checkpoint or a saved network",

@@ -11,6 +11,7 @@ from typing import Any
 
 from keras_dqn import checks
 from keras_dqn import presets
+from keras_dqn.cli.errors import CommandError
 from keras_dqn.cli.options import Parser
 from keras_dqn.config import Settings
 from keras_dqn.runs.directory import RunDirectory
@@ -51,6 +52,26 @@ def add_arguments(
         epsilon: Default of `--epsilon`; `None`: it depends on the protocol.
         many: Boolean, whether several networks may be named.
     """
+    add_network(parser, many)
+    parser.add_argument(
+        "--epsilon",
+        type=float,
+        default=epsilon,
+        help="probability of a random action (default: "
+        f"{'that of the protocol' if epsilon is None else f'{epsilon:g}'})",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of games and actions (default: 0)"
+    )
+
+
+def add_network(parser: argparse.ArgumentParser, many: bool = False) -> None:
+    """Adds the flags that say which network, and of which environment.
+
+    Args:
+        parser: Parser of the command.
+        many: Boolean, whether several networks may be named.
+    """
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "network",
@@ -65,16 +86,6 @@ def add_arguments(
     )
     parser.add_argument(
         "--env", help="environment to play (default: that of the training, if known)"
-    )
-    parser.add_argument(
-        "--epsilon",
-        type=float,
-        default=epsilon,
-        help="probability of a random action (default: "
-        f"{'that of the protocol' if epsilon is None else f'{epsilon:g}'})",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of games and actions (default: 0)"
     )
 
 
@@ -102,6 +113,8 @@ def run(
             text = play(namespace, requests)
     except KeyboardInterrupt:  # the second Ctrl-C
         text = None
+    except CommandError as error:
+        return _refuse(parser, error, error.code)
     except OSError as error:
         return _refuse(parser, error, EXIT_IO)
     except (EnvFault, ArithmeticError) as error:

@@ -1,0 +1,266 @@
+"""Exports networks for other runtimes, with Keras's `Model.export`.
+
+| format | file | opened by |
+| --- | --- | --- |
+| `saved-model` | a directory | TensorFlow, TensorFlow Serving |
+| `onnx` | `.onnx` | ONNX Runtime and others |
+| `openvino` | `.xml`, weights in `.bin` | OpenVINO |
+| `litert` | `.tflite` | LiteRT (TensorFlow Lite), on phones and small devices |
+| `torch` | `.pt2` | `torch.export.load` |
+
+Which backend can export what is in `FORMATS`. A `.keras` file opens on each of them, so
+a network that was trained on one backend can be exported on another.
+
+Reference:
+    - [Keras, model export](https://keras.io/api/models/model_saving_apis/export/)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dqn import checks
+from keras_dqn.models.checking import leaf_layers
+from keras_dqn.models.layer_tree import is_layer
+
+_MIXED = ("mixed_bfloat16", "mixed_float16")
+
+
+def _run_saved_model(path, observations):
+    from keras_dqn.backend.tensorflow import exported  # here: it imports TensorFlow
+
+    return exported.run_saved_model(path, observations)
+
+
+def _run_onnx(path, observations):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path)
+    return session.run(None, {session.get_inputs()[0].name: observations})[0]
+
+
+def _run_openvino(path, observations):
+    import openvino
+
+    # By default OpenVINO rounds to bfloat16 where the processor has it.
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    return openvino.compile_model(path, "CPU", exact)(observations)[0]
+
+
+def _run_litert(path, observations):
+    from keras_dqn.backend.tensorflow import exported  # here: it imports TensorFlow
+
+    return exported.run_litert(path, observations)
+
+
+def _run_torch(path, observations):
+    from keras_dqn.backend.torch import exported  # here: it imports PyTorch
+
+    return exported.run(path, observations)
+
+
+class ExportError(RuntimeError):
+    """Keras could not export a network."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A format for other runtimes.
+
+    Attributes:
+        keras_name: String, what Keras calls it.
+        suffix: String, how the file's name ends; `""` for a directory.
+        needs: Dictionary from backends that can export to the modules they need.
+        runtime: String, the module that opens the file.
+        run: Function of the path and of NumPy observations that returns the outputs.
+    """
+
+    keras_name: str
+    suffix: str
+    needs: Mapping[str, tuple[str, ...]]
+    runtime: str
+    run: Callable[[str, np.ndarray], Any]
+
+
+FORMATS = {
+    "saved-model": Format(
+        "tf_saved_model",
+        "",
+        {"tensorflow": (), "jax": ("tensorflow",)},
+        "tensorflow",
+        _run_saved_model,
+    ),
+    "onnx": Format(
+        "onnx",
+        ".onnx",
+        {
+            "tensorflow": ("tf2onnx", "onnx"),
+            "jax": ("jax2onnx", "onnx"),
+            "torch": ("onnx", "onnxscript"),
+        },
+        "onnxruntime",
+        _run_onnx,
+    ),
+    "openvino": Format(
+        "openvino",
+        ".xml",
+        {"tensorflow": ("openvino",), "torch": ("openvino",)},
+        "openvino",
+        _run_openvino,
+    ),
+    "litert": Format(
+        "litert", ".tflite", {"tensorflow": ()}, "tensorflow", _run_litert
+    ),
+    "torch": Format("torch", ".pt2", {"torch": ()}, "torch", _run_torch),
+}
+
+
+def check(format: str) -> Format:
+    """Returns a `Format` if the current backend can export it.
+
+    Args:
+        format: String, a key of `FORMATS`.
+
+    Raises:
+        ValueError: If there is no such format, or the backend cannot export it.
+        ImportError: If a module is missing.
+    """
+    found = FORMATS[checks.choice("format", format, FORMATS)]
+    backend = keras.config.backend()
+    if backend not in found.needs:
+        others = " or ".join(f"KERAS_BACKEND={name}" for name in found.needs)
+        raise ValueError(
+            f"`format` {format!r} cannot be exported on {backend}. Use {others}: a "
+            ".keras file opens on every backend"
+        )
+    missing = [
+        name for name in found.needs[backend] if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise ImportError(
+            f"`format` {format!r} on {backend} needs: pip install {' '.join(missing)}"
+        )
+    return found
+
+
+def export(
+    network: keras.Model,
+    path: str | os.PathLike[str],
+    format: str,
+    greedy: bool = False,
+) -> None:
+    """Writes a network for another runtime.
+
+    The batch size stays free, and the input keeps its dtype. Layers with mixed
+    precision compute in float32 instead: not every runtime has bfloat16.
+
+    Args:
+        network: Functional or Sequential `keras.Model` with one input and one output,
+            the Q-values `(batch, num_actions)`.
+        path: Path of the file, or of the directory of a `"saved-model"`. What exists
+            there is replaced when the export is complete.
+        format: String, a key of `FORMATS`.
+        greedy: Boolean, whether the output is the action of the largest Q-value, int32
+            `(batch,)`.
+
+    Raises:
+        ValueError: If there is no such format, the backend cannot export it, or `path`
+            has another suffix.
+        ImportError: If a module is missing.
+        ExportError: If Keras fails.
+        OSError: If the files cannot be written.
+    """
+    found, path = check(format), pathlib.Path(path)
+    if path.suffix != found.suffix:
+        rule = f"must end with {found.suffix}" if found.suffix else "is a directory"
+        raise ValueError(f"`path` of {format!r} {rule}. Received: {path}")
+    options = {}
+    if format == "torch":
+        from keras_dqn.backend.torch import exported  # here: it imports PyTorch
+
+        options = exported.options()
+    model = in_float32(network)
+    model = with_argmax(model) if greedy else model
+    model(np.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype))  # for ONNX
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as folder:
+        new = pathlib.Path(folder) / path.name
+        try:
+            model.export(str(new), format=found.keras_name, verbose=False, **options)
+        except Exception as error:
+            message = f"Keras could not write {format!r} on {keras.config.backend()}"
+            raise ExportError(f"{message}: {error}") from error
+        for file in sorted(new.parent.iterdir()):
+            target = path.parent / file.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            os.replace(file, target)
+
+
+def in_float32(network: keras.Model) -> keras.Model:
+    """Returns the network, or a copy that computes in float32 if it does not.
+
+    Args:
+        network: See `export`.
+    """
+
+    def is_mixed(layer):
+        return is_layer(layer) and layer.dtype_policy.name in _MIXED
+
+    if not any(map(is_mixed, leaf_layers(network))):
+        return network
+
+    def exact(layer):
+        config = layer.get_config()
+        if is_mixed(layer):
+            config["dtype"] = "float32"
+        return type(layer).from_config(config)
+
+    copy = keras.models.clone_model(network, clone_function=exact, recursive=True)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def with_argmax(network: keras.Model) -> keras.Model:
+    """Returns a model of the same layers whose output is the greedy action.
+
+    Args:
+        network: See `export`.
+
+    Returns:
+        Functional `keras.Model`. Output: int32, `(batch,)`.
+    """
+    actions = ops.cast(ops.argmax(network.outputs[0], axis=-1), "int32")
+    return keras.Model(network.inputs[0], actions, name=f"{network.name}_greedy")
+
+
+def outputs_of(
+    path: str | os.PathLike[str], format: str, observations: np.ndarray
+) -> np.ndarray:
+    """Opens an exported file in its own runtime and computes its outputs.
+
+    Args:
+        path: Path that `export` wrote.
+        format: String, a key of `FORMATS`.
+        observations: NumPy array, `(batch, ...)`, with the dtype of the network's
+            input.
+
+    Returns:
+        NumPy array, `(batch, num_actions)` or `(batch,)`.
+
+    Raises:
+        ImportError: If the runtime is not installed.
+    """
+    found = FORMATS[checks.choice("format", format, FORMATS)]
+    return np.asarray(found.run(str(path), observations))

@@ -1,0 +1,154 @@
+"""Networks for other runtimes: each is opened again in its own, and compared."""
+
+import importlib.util
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from keras_dqn import exporting
+from keras_dqn.models import dueling
+from tests import runs
+from tests import small
+from tests import tiny
+from tests import toys
+
+BACKEND = keras.config.backend()
+
+
+def image_network(dtype=None):
+    return dueling.dueling_cnn(3, (36, 36, 2), 8, seed=1, dtype=dtype)
+
+
+def images(count):
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (count, 36, 36, 2)).astype("uint8")
+
+
+def can_export(name):
+    """Whether the format can be written here. If not, its refusal is tested."""
+    found = exporting.FORMATS[name]
+    modules = (*found.needs.get(BACKEND, ("nothing has this name",)), found.runtime)
+    return all(importlib.util.find_spec(each) is not None for each in modules)
+
+
+@pytest.mark.parametrize("name", exporting.FORMATS)
+def test_each_format_is_opened_again_and_equal_or_refused_by_name(name, tmp_path):
+    found = exporting.FORMATS[name]
+    path = tmp_path / f"network{found.suffix}"
+    network = image_network()
+    if BACKEND not in found.needs:
+        others = " or ".join(f"KERAS_BACKEND={each}" for each in found.needs)
+        with pytest.raises(ValueError, match=f"'{name}'.* {BACKEND}. Use {others}"):
+            exporting.export(network, path, name)
+        assert list(tmp_path.iterdir()) == []
+        return
+    if not can_export(name):
+        with pytest.raises(ImportError, match=f"'{name}' on {BACKEND} needs: pip "):
+            exporting.export(network, path, name)
+        assert list(tmp_path.iterdir()) == []
+        return
+    exporting.export(network, path, name)
+    for count in (1, 5):  # the batch size is free
+        observations = images(count)
+        expected = network.predict_on_batch(observations)
+        outputs = exporting.outputs_of(path, name, observations)
+        np.testing.assert_allclose(outputs, expected, atol=1e-4)
+
+
+def first_format():
+    """A format that every environment of this backend has."""
+    return {"tensorflow": "saved-model", "torch": "torch"}.get(BACKEND)
+
+
+def test_the_greedy_action_is_that_of_the_largest_q_value(tmp_path):
+    network = tiny.with_weights(image_network(), 0)
+    model = exporting.with_argmax(network)
+    observations = images(16)
+    expected = network.predict_on_batch(observations).argmax(axis=1)
+    assert len(set(expected)) > 1
+    actions = model.predict_on_batch(observations)
+    assert (actions == expected).all() and actions.dtype == np.int32
+    name = first_format()
+    if name is not None:
+        path = tmp_path / f"policy{exporting.FORMATS[name].suffix}"
+        exporting.export(network, path, name, greedy=True)
+        assert (exporting.outputs_of(path, name, observations) == expected).all()
+
+
+def test_mixed_precision_becomes_float32_with_the_same_weights():
+    mixed, exact = image_network("mixed_bfloat16"), image_network("float32")
+    exact.set_weights(mixed.get_weights())
+    copy = exporting.in_float32(mixed)
+    np.testing.assert_allclose(
+        copy.predict_on_batch(images(4)), exact.predict_on_batch(images(4)), atol=1e-6
+    )
+    assert {layer.compute_dtype for layer in copy.layers[2:]} == {"float32"}
+    assert exporting.in_float32(exact) is exact
+    assert any(layer.compute_dtype == "bfloat16" for layer in mixed.layers)
+
+
+def test_what_is_wrong_is_refused(tmp_path):
+    name = first_format() or "onnx"
+    with pytest.raises(ValueError, match="Did you mean `onnx`"):
+        exporting.export(image_network(), tmp_path / "a.onnx", "onxx")
+    if first_format() is not None:
+        with pytest.raises(ValueError, match=f"`path` of '{name}'"):
+            exporting.export(image_network(), tmp_path / "a.keras", name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    with small.registered(toys.CountingEnv):
+        assert small.run(out, "--no-evaluation") == 0
+    return out
+
+
+def export(*words):
+    with small.registered(toys.CountingEnv):
+        return runs.command("export", *words)
+
+
+def test_the_command_writes_checks_and_replaces_only_by_force(run, capsys):
+    name = first_format()
+    if name is None:  # JAX alone: what it exports needs packages that are not here
+        assert export(run, "--format", "litert") == 78
+        assert "Use KERAS_BACKEND=tensorflow" in capsys.readouterr().err
+        return
+    path = run / {"saved-model": "network-saved-model", "torch": "network.pt2"}[name]
+    assert export(run, "--format", name) == 0
+    text = capsys.readouterr().out
+    assert re.search(rf"{path}: \d+\.\d\d MB. Its outputs in \w+ differ", text)
+    assert export(run, "--format", name) == 74
+    assert "--force" in capsys.readouterr().err
+    assert export(run, "--format", name, "--force", "--greedy") == 0
+    assert path.exists() and not list(run.glob(".unfinished-*"))
+
+
+def test_an_export_that_differs_is_an_error(run, capsys, monkeypatch):
+    name = first_format()
+    if name is None:
+        name = "onnx"
+        monkeypatch.setattr(exporting, "export", lambda *args: None)
+        monkeypatch.setattr(exporting, "check", exporting.FORMATS.get)
+    monkeypatch.setattr(
+        exporting, "outputs_of", lambda path, form, x: np.zeros((len(x), 2)) + 9.0
+    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    assert export(run, "--format", name, "--force") == 70
+    assert "differ from those of Keras by up to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--format", "onxx"], 64, "invalid choice"),
+        ([], 64, "--format"),
+    ],
+)
+def test_wrong_flags_are_refused(run, words, code, said, capsys):
+    assert export(run, *words) == code
+    assert said in capsys.readouterr().err
