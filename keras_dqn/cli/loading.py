@@ -40,11 +40,10 @@ def load_keras(is_said: bool = True) -> None:
         return
     if is_said:
         PlainConsole().message(f"Loading keras and {backend_name()} ...")
-    quiet = without_notes() if backend_name() == "tensorflow" else None
-    with quiet or contextlib.nullcontext():
-        from keras_dqn.backend import device_name  # here: it needs a Keras backend
+    with without_notes():
+        from keras_dqn.backend import loading  # here: it needs a Keras backend
 
-        device_name()  # looks for devices, and notes what it has found
+        loading.load_all()
 
 
 @contextlib.contextmanager
