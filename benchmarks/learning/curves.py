@@ -15,6 +15,7 @@ import re
 
 import ablations
 import matplotlib
+import trials
 from experiments import EXPERIMENTS
 from experiments import SMALL
 from logs import curve_of
@@ -95,6 +96,8 @@ def main():
         ablations.draw(axis, rows)
         save(figure, folder, "ablations")
         tables["ablations"] = ablations.table_of(rows)
+    if runs_of("trials", arguments.logs):
+        tables["trials"] = trials.table_of(arguments.logs)
     for name, table in tables.items():
         title = EXPERIMENTS[name].title if name in EXPERIMENTS else name
         print(f"{title}\n\n{table}")
