@@ -38,6 +38,7 @@ def play(mode, stream):
 def test_on_a_terminal_the_games_are_counted_and_the_cursor_comes_back(mode, terminal):
     play(mode, terminal)
     text = terminal.getvalue()
+    assert "None" not in text
     for count in ("0 of 3 games", "2 of 3 games", "3 of 3 games"):
         assert count in text
     assert text.rindex("\x1b[?25h") > text.rindex("3 of 3")

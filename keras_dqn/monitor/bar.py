@@ -52,17 +52,18 @@ def _bar(stream):
     columns = (
         progress.TextColumn("evaluating"),
         progress.BarColumn(),
-        progress.TextColumn("{task.completed} of {task.total} games"),
+        progress.TextColumn("{task.fields[games]}"),
     )
     console = SafeConsole(file=stream, highlight=False)
     shown = progress.Progress(
         *columns, console=console, auto_refresh=False, transient=True
     )
-    task = shown.add_task("", total=None)
+    task = shown.add_task("", total=None, games="")
 
     def on_game(done, total):
         with _until_gone(stream):
-            shown.update(task, completed=done, total=total, refresh=True)
+            games = f"{done} of {total} games"
+            shown.update(task, completed=done, total=total, games=games, refresh=True)
 
     with _until_gone(stream):
         shown.start()
