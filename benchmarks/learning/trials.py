@@ -48,7 +48,8 @@ def table_of(logs):
     """Returns the scores of all trials at the same agent steps, as a table."""
     bases = [each for each in runs_of(BASE, logs) if each[0]["seed"] == SEED]
     rows = [("the preset", records) for _, records in bases]
-    rows += [(f"`{each['flags']}`", records) for each, records in runs_of("trials", logs)]
+    kept = runs_of("trials", logs)
+    rows += [(f"`{result['flags']}`", records) for result, records in kept]
     longest = max(curve_of(records)[0][-1] for _, records in rows)
     marks = range(EVERY, int(longest) + EVERY, EVERY)
     lines = [" | ".join(["| flags", *(f"{mark // 1000}k" for mark in marks), "end |"])]
