@@ -180,12 +180,13 @@ def export(
             has another suffix.
         ImportError: If a module is missing.
         ExportError: If Keras fails.
-        OSError: If the files cannot be written.
+        OSError: If the files cannot be written, see also `check_replaceable`.
     """
     found, path = check(format), pathlib.Path(path)
-    if path.suffix != found.suffix:
-        rule = f"must end with {found.suffix}" if found.suffix else "is a directory"
+    if found.suffix and path.suffix != found.suffix:
+        rule = f"must end with {found.suffix}"
         raise ValueError(f"`path` of {format!r} {rule}. Received: {path}")
+    check_replaceable(path, format)
     options = {}
     if format == "torch":
         from keras_dqn.backend.torch import exported  # here: it imports PyTorch
@@ -198,14 +199,40 @@ def export(
         new = pathlib.Path(folder) / path.name
         try:
             model.export(str(new), format=found.keras_name, verbose=False, **options)
+        except OSError:
+            raise
         except Exception as error:
             message = f"Keras could not write {format!r} on {keras.config.backend()}"
             raise ExportError(f"{message}: {error}") from error
-        for file in sorted(new.parent.iterdir()):
+        for file in sorted(pathlib.Path(folder).iterdir()):
             target = path.parent / file.name
             if target.is_dir():
                 shutil.rmtree(target)
             os.replace(file, target)
+
+
+def check_replaceable(path: pathlib.Path, format: str) -> None:
+    """Refuses a path at which something else than an older export would be lost.
+
+    Args:
+        path: Path that is to be written.
+        format: String, a key of `FORMATS`.
+
+    Raises:
+        FileExistsError: If it is a directory that holds no SavedModel alone, or a file
+            where a directory is to be written.
+    """
+    is_directory = not FORMATS[format].suffix
+    if path.name in ("", ".."):
+        raise FileExistsError(f"A new name is needed. Received: {path}")
+    if path.is_dir():
+        known = {"saved_model.pb", "variables", "assets", "fingerprint.pb"}
+        names = {file.name for file in path.iterdir()}
+        if is_directory and "saved_model.pb" in names and names <= known:
+            return
+        raise FileExistsError(f"{path} is a directory of something else")
+    if is_directory and path.exists():
+        raise FileExistsError(f"{path} is a file. A directory is to be written")
 
 
 def in_float32(network: keras.Model) -> keras.Model:
@@ -241,7 +268,8 @@ def with_argmax(network: keras.Model) -> keras.Model:
     Returns:
         Functional `keras.Model`. Output: int32, `(batch,)`.
     """
-    actions = ops.cast(ops.argmax(network.outputs[0], axis=-1), "int32")
+    # Not `ops.argmax`: its bitwise operations exist in few runtimes.
+    actions = ops.cast(ops.top_k(network.outputs[0], 1)[1][:, 0], "int32")
     return keras.Model(network.inputs[0], actions, name=f"{network.name}_greedy")
 
 

@@ -1,6 +1,7 @@
 """Networks for other runtimes: each is opened again in its own, and compared."""
 
 import importlib.util
+import pathlib
 import re
 
 import keras
@@ -62,6 +63,42 @@ def first_format():
     return {"tensorflow": "saved-model", "torch": "torch"}.get(BACKEND)
 
 
+@pytest.mark.parametrize("name", exporting.FORMATS)
+def test_every_format_can_hold_the_greedy_action(name, tmp_path):
+    if not can_export(name):
+        return  # the test of the Q-values says why
+    network = tiny.with_weights(image_network(), 0)
+    path = tmp_path / f"policy{exporting.FORMATS[name].suffix}"
+    exporting.export(network, path, name, greedy=True)
+    observations = images(16)
+    expected = network.predict_on_batch(observations).argmax(axis=1)
+    assert (exporting.outputs_of(path, name, observations) == expected).all()
+
+
+@pytest.mark.parametrize("name", ["saved-model", "torch", "litert"])
+def test_nothing_but_an_older_export_is_replaced(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    suffix = exporting.FORMATS[name].suffix
+    places = [tmp_path / f"run{suffix}", tmp_path / f"model{suffix}"]
+    for place, file in zip(places, ("settings.json", "saved_model.pb"), strict=True):
+        (place / ".git").mkdir(parents=True)
+        (place / file).write_text("{}")
+    refused = [*places, pathlib.Path(), pathlib.Path("..")]
+    if not suffix:
+        (tmp_path / "file").write_text("x")
+        refused.append(tmp_path / "file")
+    before = sorted(tmp_path.rglob("*"))
+    for path in refused:
+        with pytest.raises(FileExistsError):
+            exporting.check_replaceable(path, name)
+    name = first_format()
+    if name is not None:
+        for path in refused:
+            with pytest.raises((FileExistsError, ValueError)):
+                exporting.export(image_network(), path, name)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_the_greedy_action_is_that_of_the_largest_q_value(tmp_path):
     network = tiny.with_weights(image_network(), 0)
     model = exporting.with_argmax(network)
@@ -93,7 +130,7 @@ def test_what_is_wrong_is_refused(tmp_path):
     name = first_format() or "onnx"
     with pytest.raises(ValueError, match="Did you mean `onnx`"):
         exporting.export(image_network(), tmp_path / "a.onnx", "onxx")
-    if first_format() is not None:
+    if first_format() == "torch":  # the others need no suffix
         with pytest.raises(ValueError, match=f"`path` of '{name}'"):
             exporting.export(image_network(), tmp_path / "a.keras", name)
     assert list(tmp_path.iterdir()) == []
@@ -140,6 +177,18 @@ def test_an_export_that_differs_is_an_error(run, capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     assert export(run, "--format", name, "--force") == 70
     assert "differ from those of Keras by up to" in capsys.readouterr().err
+    monkeypatch.setattr(
+        exporting, "outputs_of", lambda path, form, x: np.full((len(x), 2), np.nan)
+    )
+    assert export(run, "--format", name, "--force") == 70
+    assert "by up to nan" in capsys.readouterr().err
+
+    def fail(*args):
+        raise RuntimeError("no such operation")
+
+    monkeypatch.setattr(exporting, "outputs_of", fail)
+    assert export(run, "--format", name, "--force") == 70
+    assert "cannot run it: no such operation" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

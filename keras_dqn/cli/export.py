@@ -63,24 +63,29 @@ def _export(namespace, requests):
     expected = exporting.in_float32(network)
     expected = exporting.with_argmax(expected) if namespace.greedy else expected
     expected = expected.predict_on_batch(observations)
-    outputs = exporting.outputs_of(out, namespace.format, observations)
+    try:
+        outputs = exporting.outputs_of(out, namespace.format, observations)
+    except Exception as error:  # each runtime has its own kinds
+        raise CommandError(
+            f"{out} was written, but {found.runtime} cannot run it: {error}",
+            EXIT_BROKEN,
+        ) from None
     return _verdict(out, found.runtime, outputs, expected, namespace.greedy)
 
 
 def _path(namespace, player, suffix):
     """Returns the path to write, after all refusals."""
     source = pathlib.Path(player.path)
-    name = namespace.network or namespace.pretrained
     folder = source.parent if namespace.pretrained is None else pathlib.Path()
     stem = source.stem if suffix else f"{source.stem}-saved-model"
     path = pathlib.Path(namespace.out or folder / f"{stem}{suffix}")
-    if path.suffix != suffix:
-        rule = f"end with {suffix}" if suffix else "be a directory without a suffix"
-        raise ValueError(f"`--out` must {rule} for {name}. Received: {path}")
+    if suffix and path.suffix != suffix:
+        raise ValueError(f"`--out` must end with {suffix}. Received: {path}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"No such directory: {path.parent}")
-    if path.exists() and not namespace.force:
-        raise FileExistsError(f"{path} exists. --force replaces it")
+    for file in [path] if path.is_dir() else _files(path):
+        if file.exists() and not namespace.force:
+            raise FileExistsError(f"{file} exists. --force replaces it")
     return path
 
 
@@ -116,7 +121,7 @@ def _verdict(out, runtime, outputs, expected, is_greedy):
             EXIT_BROKEN,
         )
     difference = float(np.abs(outputs.astype("float64") - expected).max())
-    if difference > (0 if is_greedy else TOLERANCE):
+    if not difference <= (0 if is_greedy else TOLERANCE):  # also if it is NaN
         raise CommandError(
             f"{out} was written, but its outputs in {runtime} differ from those of "
             f"Keras by up to {difference:.2g}",

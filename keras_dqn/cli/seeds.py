@@ -61,8 +61,9 @@ def train_all(parser: Parser, namespace: argparse.Namespace, preset: str) -> int
             say(f"Run {place} of {len(numbers)}: seed {number}, in {directory}")
             code = children.run(_words(parser, namespace, number, directory))
             if code:
-                say(f"To go on, type the same command with --out {out} --resume")
-                return code
+                if directory.settings.exists():
+                    say(f"To go on, type the same command with --out {out} --resume")
+                return EXIT_STOPPED if children.was_stopped else code
     paths = shlex.join(str(directory) for directory in directories)
     say(f"What to type next:\n  keras-dqn compare {paths}\n  keras-dqn plot {paths}")
     return 0
@@ -77,10 +78,10 @@ class _Children:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._was_stopped = False
+        self.was_stopped = False
 
     def signal(self, signum: int, frame: FrameType | None = None) -> None:
-        self._was_stopped = self._was_stopped or signum in signals.STOP
+        self.was_stopped = self.was_stopped or signum in signals.STOP
         if self._process is not None and sys.platform != "win32":
             self._process.send_signal(signum)
 
@@ -89,11 +90,11 @@ class _Children:
         options: dict[str, Any] = {}
         if sys.platform != "win32":  # Windows sends Ctrl-C to the console's processes
             options["process_group"] = 0
-        if not self._was_stopped:
+        if not self.was_stopped:
             self._process = subprocess.Popen(words, **options)
         if self._process is None:
             return EXIT_STOPPED
-        if self._was_stopped:  # while the process was being made
+        if self.was_stopped:  # while the process was being made
             self._process.terminate()
         code = self._process.wait()
         self._process = None

@@ -272,7 +272,7 @@ class Run:
         if self._is_over and not self.evaluations.is_pending:
             log, steps = self.directory.metrics, self._env_steps
             self._final = final_evaluation(log, steps, self.settings, self.envs)
-        else:
+        if self._final is None:
             self._monitors.resume(self._env_steps)
         notes.append(f"Loaded checkpoint: {path} at {self._env_steps} agent steps")
         self.log("\n".join(notes + changes))
