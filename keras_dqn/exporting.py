@@ -268,8 +268,12 @@ def with_argmax(network: keras.Model) -> keras.Model:
     Returns:
         Functional `keras.Model`. Output: int32, `(batch,)`.
     """
-    # Not `ops.argmax`: its bitwise operations exist in few runtimes.
-    actions = ops.cast(ops.top_k(network.outputs[0], 1)[1][:, 0], "int32")
+    # Not `ops.argmax` or `ops.top_k`: what they become exists in few runtimes.
+    q_values = network.outputs[0]
+    count = q_values.shape[-1]
+    is_largest = q_values >= ops.max(q_values, axis=-1, keepdims=True)
+    numbers = ops.where(is_largest, np.arange(count, dtype="float32"), float(count))
+    actions = ops.cast(ops.min(numbers, axis=-1), "int32")  # the first of equals
     return keras.Model(network.inputs[0], actions, name=f"{network.name}_greedy")
 
 
