@@ -224,15 +224,17 @@ def check_replaceable(path: pathlib.Path, format: str) -> None:
     """
     is_directory = not FORMATS[format].suffix
     if path.name in ("", ".."):
-        raise FileExistsError(f"A new name is needed. Received: {path}")
+        raise FileExistsError(f"`path` must end with a name. Received: path={path}")
     if path.is_dir():
         known = {"saved_model.pb", "variables", "assets", "fingerprint.pb"}
         names = {file.name for file in path.iterdir()}
         if is_directory and "saved_model.pb" in names and names <= known:
             return
-        raise FileExistsError(f"{path} is a directory of something else")
+        rule = "must be new, or hold an older export and nothing else"
+        raise FileExistsError(f"`path` {rule}. Received: path={path}, a directory")
     if is_directory and path.exists():
-        raise FileExistsError(f"{path} is a file. A directory is to be written")
+        rule = f"must be a directory for {format!r}"
+        raise FileExistsError(f"`path` {rule}. Received: path={path}, a file")
 
 
 def in_float32(network: keras.Model) -> keras.Model:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_dqn import exporting
+from keras_dqn.cli import export as cli_export
 from keras_dqn.models import dueling
 from tests import runs
 from tests import small
@@ -56,6 +57,10 @@ def test_each_format_is_opened_again_and_equal_or_refused_by_name(name, tmp_path
         expected = network.predict_on_batch(observations)
         outputs = exporting.outputs_of(path, name, observations)
         np.testing.assert_allclose(outputs, expected, atol=1e-4)
+
+
+def test_the_command_offers_every_format():
+    assert cli_export.NAMES == tuple(exporting.FORMATS)
 
 
 def first_format():

@@ -58,6 +58,8 @@ def _export(namespace, requests):
         exporting.export(network, out, namespace.format, namespace.greedy)
     except exporting.ExportError as error:
         raise CommandError(str(error), EXIT_BROKEN) from None
+    if requests.stop:
+        return None
     if importlib.util.find_spec(found.runtime) is None:
         return f"{out}: not checked, since {found.runtime} is not installed"
     expected = exporting.in_float32(network)

@@ -7,13 +7,13 @@ import tensorflow as tf
 
 
 def run_saved_model(path: str, observations: np.ndarray) -> np.ndarray:
-    """Returns the outputs of a SavedModel."""
+    """Returns the outputs `(batch, ...)` of a SavedModel for `(batch, ...)` inputs."""
     model = tf.saved_model.load(path)  # kept: the function needs its variables
     return model.serve(observations).numpy()
 
 
 def run_litert(path: str, observations: np.ndarray) -> np.ndarray:
-    """Returns the outputs of a LiteRT file (`.tflite`)."""
+    """Returns the outputs of a LiteRT file, `.tflite`, see `run_saved_model`."""
     interpreter = tf.lite.Interpreter(model_path=path)
     number = interpreter.get_input_details()[0]["index"]
     interpreter.resize_tensor_input(number, observations.shape)
