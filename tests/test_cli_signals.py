@@ -218,10 +218,29 @@ def test_an_evaluation_that_was_broken_off_is_made_up_for_by_an_exact_resume(
     assert resume(pieces, "--exact", "--no-evaluation") == 0
     assert (pieces / "best.keras").exists()
     if stop_at == "5":  # good enough: nothing is trained after it
-        assert outcome(whole)[0] == outcome(pieces)[0] == "checkpoint-000000000024"
-        assert outcome(whole)[2] == outcome(pieces)[2]
+        assert outcome(whole)[0] == "checkpoint-000000000024"
+        assert outcome(pieces)[0] == "checkpoint-000000000024.1"  # knows the score
+        assert outcome(whole)[1:] == outcome(pieces)[1:]
     else:
         assert outcome(whole) == outcome(pieces)
+
+
+def test_an_evaluation_broken_off_after_the_last_iteration_is_played_once(
+    tmp_path, saves, monkeypatch
+):
+    out, flags = tmp_path / "run", ["--evaluation-interval-iterations", "12"]
+    signals_in_evaluation(monkeypatch, signal.SIGTERM)
+    assert run(out, *flags, "--no-evaluation") == 75
+    assert checkpoint.load(out / "checkpoints")[2]["pending_evaluation"] == 48
+    monkeypatch.undo()
+    for _ in range(2):
+        assert resume(out, "--no-evaluation") == 0
+        path, _, meta, _ = checkpoint.load(out / "checkpoints")
+        assert path.name == "checkpoint-000000000048.1"
+        assert meta["pending_evaluation"] is None and meta["exact"]
+        assert meta["best_score"] is not None
+    log = (out / "metrics.jsonl").read_text().splitlines()
+    assert sum('"evaluation"' in line for line in log) == 1
 
 
 def test_a_run_that_was_good_enough_stays_ended_until_more_is_asked_for(

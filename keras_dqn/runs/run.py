@@ -187,7 +187,9 @@ class Run:
                 "monitors": self._monitors,
                 "callbacks": self._callbacks,
             }
+            was_pending = self.evaluations.is_pending
             self.evaluations.catch_up()
+            has_evaluated = was_pending and not self.evaluations.is_pending
             if self._is_over:
                 self._monitors.close()
                 options |= self._without_training()
@@ -195,7 +197,7 @@ class Run:
             self._monitors.shows_games = not self._is_over
             yield options
             self._monitors.close()
-            self._finish(self.state.iteration > before)
+            self._finish(has_evaluated or self.state.iteration > before)
 
     def evaluate(self) -> Evaluation | None:
         """Plays whole games after training. Shows and logs their scores.
@@ -257,7 +259,7 @@ class Run:
 
     def _load(self):
         """Restores the newest checkpoint, if there is one."""
-        is_wanted = (lambda meta: meta.get("exact")) if self._is_exact else None
+        is_wanted = self._snapshot.goes_on_exactly if self._is_exact else None
         loaded = self._checkpoints.load(is_wanted, self._snapshot.spec())
         if loaded is None:
             check_none_lost(self.directory, self.settings)
@@ -301,20 +303,20 @@ class Run:
         parts, meta = self._snapshot.parts(), self._snapshot.meta()
         self._checkpoints.begin(self._env_steps, parts, meta)
 
-    def _finish(self, has_trained):
-        """Saves the network, and a last checkpoint if there was training since."""
+    def _finish(self, has_news):
+        """Saves the network, and a last checkpoint if there is anything new in it."""
         saves, path = self._checkpoints, self.directory.network
         saves.finish()
-        if has_trained and saves.newest != self._env_steps:
+        if has_news and saves.newest != self._env_steps:
             self._begin_checkpoint()
             saves.finish()
         self._save_network(path)
-        if has_trained and saves.newest != self._env_steps:
+        if has_news and saves.newest != self._env_steps:
             raise checkpoint.CheckpointError(
                 "The run's last checkpoint could not be saved, but the network was "
                 f"saved: {path}"
             )
-        self.was_stopped = not self._is_over
+        self.was_stopped = not self._is_over or self.evaluations.is_pending
         how = "Solved. " if self.evaluations.is_solved else ""
         self.log(f"{how if self._is_over else 'Stopped. '}Saved network: {path}")
 

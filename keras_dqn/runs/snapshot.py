@@ -92,6 +92,23 @@ class Snapshot:
             **self._provenance.to_meta(self.is_due),
         }
 
+    def goes_on_exactly(self, meta: Mapping[str, Any]) -> bool:
+        """Whether the run goes on from a checkpoint as if it had never stopped.
+
+        If it has ended there, it does: nothing is left to train.
+
+        Args:
+            meta: Dictionary of the checkpoint.
+        """
+        if meta.get("exact"):
+            return True
+        try:
+            is_over = meta["run"]["iteration"] >= self._settings.iterations
+            score, target = meta.get("last_score"), self._settings.stop_at_score
+            return is_over or None not in (score, target) and score >= target
+        except (KeyError, TypeError):  # a damaged file
+            return False
+
     def restore(
         self, parts: Mapping[str, Any], meta: Mapping[str, Any], exact: bool
     ) -> list[str]:
