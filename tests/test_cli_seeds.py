@@ -1,5 +1,6 @@
 """`train --seeds`: several runs by one command."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+from keras_dqn.system.lock import RunLock
 from tests import runs
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -53,22 +55,73 @@ def wait_until(is_done, process):
     raise AssertionError("it did not happen")
 
 
+@pytest.fixture
+def start():
+    """Starts `train --seeds 1,2` without an end; what outlives the test is killed."""
+    processes = []
+
+    def start(out):
+        words = ["train", *FLAGS, "--env-steps", "100M", "--seeds", "1,2"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "keras_dqn", *words]
+            + ["--out", str(out), "--console", "plain"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        processes.append(process)
+        assert b"Run 1 of 2" in process.stdout.readline()
+        return process
+
+    yield start
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_until_it_trains(process, out):
+    log = out / "seed1" / "metrics.jsonl"
+    wait_until(lambda: log.exists() and b'"episode"' in log.read_bytes(), process)
+
+
+def test_a_request_to_the_command_alone_reaches_the_run_that_trains(tmp_path, start):
+    process = start(tmp_path)
+    process.send_signal(signal.SIGUSR1)  # too early to save anything
+    wait_until_it_trains(process, tmp_path)
+    for signum in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        process.send_signal(signum)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, output.decode()
+    assert b"Saved checkpoint" in output and b"--resume" in output
+
+
+def test_a_stop_while_a_run_starts_ends_the_series(tmp_path, start):
+    process = start(tmp_path)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, output.decode()
+    assert not (tmp_path / "seed2").exists()
+
+
+def test_what_ends_the_process_group_leaves_no_run_behind(tmp_path, start):
+    process = start(tmp_path)
+    wait_until_it_trains(process, tmp_path)
+    os.killpg(process.pid, signal.SIGQUIT)
+    process.communicate(timeout=60)  # ends when the run has closed its output
+    with RunLock(tmp_path / "seed1") as lock:
+        assert lock.taken_over is not None
+
+
 def test_ctrl_c_saves_the_run_that_trains_and_the_command_goes_on_with_all(
-    tmp_path, capfd
+    tmp_path, capfd, start
 ):
     out = tmp_path / "a"
     words = ["--seeds", "1,2", "--out", str(out)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "keras_dqn", "train", *FLAGS, *words]
-        + ["--env-steps", "100M", "--console", "plain"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    log = out / "seed1" / "metrics.jsonl"
-    wait_until(lambda: log.exists() and b'"episode"' in log.read_bytes(), process)
+    process = start(out)
+    wait_until_it_trains(process, out)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 75, output.decode()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 import pathlib
 import shlex
+import signal
 import subprocess
 import sys
 from types import FrameType
-from typing import Any
 
 from keras_dqn.cli import run_arguments
 from keras_dqn.cli.command_line import words_of
@@ -70,10 +70,12 @@ def train_all(parser: Parser, namespace: argparse.Namespace, preset: str) -> int
 
 
 class _Children:
-    """Processes, one at a time. Each gets the signals of this process, once.
+    """Processes, one at a time, which get the signals of this process.
 
-    A child has a process group of its own: otherwise a terminal's Ctrl-C would reach
-    it twice, and the second one ends a run without saving.
+    They are in the same process group. So what a terminal sends to stop, suspend or
+    end a command (Ctrl-C, Ctrl-Z, Ctrl-\\) reaches them without this process, too, and
+    a request to stop may reach a child twice. That is why it is passed on as `SIGTERM`:
+    a second `SIGINT` would end a run without saving.
     """
 
     def __init__(self) -> None:
@@ -81,17 +83,18 @@ class _Children:
         self.was_stopped = False
 
     def signal(self, signum: int, frame: FrameType | None = None) -> None:
-        self.was_stopped = self.was_stopped or signum in signals.STOP
+        is_stop = signum in signals.STOP
+        self.was_stopped = self.was_stopped or is_stop
         if self._process is not None and sys.platform != "win32":
-            self._process.send_signal(signum)
+            self._process.send_signal(signal.SIGTERM if is_stop else signum)
 
     def run(self, words: list[str]) -> int:
         """Runs a command. Returns its exit code."""
-        options: dict[str, Any] = {}
-        if sys.platform != "win32":  # Windows sends Ctrl-C to the console's processes
-            options["process_group"] = 0
         if not self.was_stopped:
-            self._process = subprocess.Popen(words, **options)
+            # It would end a process that does not handle it yet, and nothing is
+            # trained by then that could be saved.
+            with signals.ignored(signals.SAVE):
+                self._process = subprocess.Popen(words)
         if self._process is None:
             return EXIT_STOPPED
         if self.was_stopped:  # while the process was being made

@@ -96,12 +96,26 @@ def handled(signals: Iterable[int] = (signal.SIGINT,)) -> Iterator[Requests]:
 
 @contextlib.contextmanager
 def passed_on(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """Calls a function for each signal that a command handles, and for `SIGWINCH`.
+    """Calls a function for each signal that a command handles.
 
     Args:
         handler: Function of the signal number and the interrupted frame.
     """
-    before = _install((*COMMAND, *_existing("SIGWINCH")), handler)
+    before = _install(COMMAND, handler)
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
+@contextlib.contextmanager
+def ignored(signals: Iterable[int]) -> Iterator[None]:
+    """Ignores signals. A process that is started meanwhile ignores them at first.
+
+    Args:
+        signals: Signal numbers.
+    """
+    before = _install(signals, signal.SIG_IGN)
     try:
         yield
     finally:
