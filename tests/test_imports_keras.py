@@ -2,6 +2,7 @@
 
 import importlib.resources
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -118,3 +119,21 @@ def child(script):
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_after_keras_is_loaded_a_compiled_function_writes_nothing():
+    program = """
+from keras_dqn.cli import loading
+loading.load_keras(is_said=False)
+from keras import ops
+from keras_dqn.backend import frames_last
+assert frames_last(ops.zeros((2, 4, 3), "uint8")).shape == (2, 3, 4)
+"""
+    names = os.environ.keys() - {"TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={name: os.environ[name] for name in names},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -38,6 +38,7 @@ def load_keras(is_said: bool = True) -> None:
     """
     if "keras" in sys.modules:
         return
+    quiet_tensorflow()  # a program that is no command has not done it
     if is_said:
         PlainConsole().message(f"Loading keras and {backend_name()} ...")
     with without_notes():

@@ -175,7 +175,7 @@ class Settings:
     evaluation_interval_minutes: float | None = _number(
         None,
         "time of training between two evaluations, in addition to those at intervals "
-        "of iterations",
+        "of iterations; counted anew after a resume",
         "minutes",
         above=0.0,
         none="never",
