@@ -23,6 +23,7 @@ _NAMES = {
     "Learner": "keras_dqn.backend",
     "MinTree": "keras_dqn.replay",
     "PiecewiseSchedule": "keras_dqn.schedules",
+    "Policy": "keras_dqn.policy",
     "PrioritizedReplay": "keras_dqn.replay",
     "Settings": "keras_dqn.config",
     "SumTree": "keras_dqn.replay",

@@ -13,6 +13,7 @@ from keras_dqn.backend import Learner as Learner
 from keras_dqn.config import Settings as Settings
 from keras_dqn.envs import make_envs as make_envs
 from keras_dqn.models import load_network as load_network
+from keras_dqn.policy import Policy as Policy
 from keras_dqn.replay import MinTree as MinTree
 from keras_dqn.replay import PrioritizedReplay as PrioritizedReplay
 from keras_dqn.replay import SumTree as SumTree

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import keras
 
 from keras_dqn import checks
-from keras_dqn import evaluation
 from keras_dqn import presets
 from keras_dqn import run_state
 from keras_dqn import training
@@ -22,8 +20,9 @@ from keras_dqn.backend import Learner
 from keras_dqn.backend import backend_versions
 from keras_dqn.backend import device_name
 from keras_dqn.config import Settings
+from keras_dqn.envs import AnyEnv
 from keras_dqn.envs import VectorEnvs
-from keras_dqn.envs import make_evaluation_envs
+from keras_dqn.envs import as_envs
 from keras_dqn.envs.arguments import check_envs
 from keras_dqn.models.checking import check_fits
 from keras_dqn.models.checking import check_network
@@ -34,6 +33,7 @@ from keras_dqn.monitor.arguments import check_callbacks
 from keras_dqn.monitor.arguments import check_monitors
 from keras_dqn.monitor.keras_callbacks import Callback
 from keras_dqn.monitor.keras_callbacks import called
+from keras_dqn.player import Player
 from keras_dqn.progress import divergence_warning
 from keras_dqn.replay.arguments import as_replay
 from keras_dqn.replay.arguments import stored_by
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from keras_dqn.replay.base import Replay
 
 
-class DQNAgent:
+class DQNAgent(Player):
     """Trains a Keras network by deep Q-learning with experience replay.
 
     ```python
@@ -70,12 +70,11 @@ class DQNAgent:
 
     def __init__(self, network: keras.Model, replay: Replay | None = None) -> None:
         check_network(network)
+        super().__init__()
         self._network = network
         self.replay = as_replay(replay)
         self._compiled: dict[str, Any] | None = None
         self._learner: Learner | None = None
-        self._envs: VectorEnvs | None = None
-        self._training_envs: VectorEnvs | None = None  # while `fit` runs
         self._fits = 0
 
     @property
@@ -141,12 +140,12 @@ class DQNAgent:
             raise RuntimeError("Call `compile` before `build` or `fit`.")
         check_fits(self._network, envs)
         self.replay.build(**stored_by(envs))
-        self._build_learner(envs)
+        self._build_learner(envs.frame_stack)
         self._envs = envs
 
     def fit(
         self,
-        envs: VectorEnvs,
+        envs: AnyEnv,
         env_steps: int | None = None,
         *,
         settings: Settings | None = None,
@@ -165,7 +164,9 @@ class DQNAgent:
         use the same random numbers.
 
         Args:
-            envs: Vector environments. They are reset.
+            envs: Vector environments, which are reset; or an id, a constructor, an
+                environment or a `gymnasium.vector.VectorEnv`, see `envs.as_envs`. Of
+                an environment `settings.num_envs` copies are made (default: 8).
             env_steps: Integer, agent steps over all environments, rounded down
                 to whole iterations. It may be left out if `settings` are given.
             settings: `Settings` to start from. Default: the Breakout preset. Those
@@ -188,13 +189,17 @@ class DQNAgent:
             RuntimeError, ValueError, MemoryError: See `build`.
             FloatingPointError: If a loss, gradient or Q-value is NaN or infinite.
         """
-        check_envs(envs, self._training_envs)
         checks.instance("settings", settings, Settings, "keras_dqn.Settings(...)")
         check_monitors(monitors)
         check_callbacks(callbacks)
         checks.instance("state", state, run_state.RunState, "None")
         if env_steps is not None:
             changes["env_steps"] = env_steps
+        with as_envs(envs, **presets.options_for(envs, settings)) as made:
+            check_envs(made, self._training_envs)
+            return self._fit(made, settings, state, monitors, callbacks, changes)
+
+    def _fit(self, envs, settings, state, monitors, callbacks, changes):
         settings = presets.for_fit(envs, self.replay, settings, changes)
         training.check_learning_starts(
             settings, self.replay.size, 0 if state is None else state.iteration
@@ -215,52 +220,6 @@ class DQNAgent:
             with called(callbacks, self, settings, monitors, requests) as functions:
                 options = (settings, state, monitors, functions, requests)
                 return self._run_loop(envs, *options)
-
-    def evaluate(
-        self,
-        env: str | Callable[..., Any] | VectorEnvs | None = None,
-        episodes: int = 30,
-        *,
-        epsilon: float = 0.05,
-        seed: int | tuple[int, ...] = 0,
-        num_envs: int | None = None,
-        stop: Callable[[], bool] | None = None,
-        on_game: Callable[[int, int], Any] | None = None,
-        **options: Any,
-    ) -> evaluation.Evaluation | None:
-        """Plays whole games and returns their raw scores. Training is not affected.
-
-        Ctrl-C, or the interrupt of a notebook, ends the evaluation.
-
-        Args:
-            env: Id or constructor of an environment, see `make_envs`, or vector
-                environments. Default: new environments like those of the last
-                `build` or `fit`.
-            episodes: Integer, at least 1.
-            epsilon: Float from 0 to 1, probability of a random action.
-            seed: Integer, or tuple of integers, for games and random actions.
-            num_envs: Integer, environments stepped together. Default: up to 8.
-            stop, on_game: See `evaluation.evaluate`.
-            **options: Options of `make_envs`. Default: those of `env`. Atari games
-                are played with `life_loss="ignore"`.
-
-        Returns:
-            `evaluation.Evaluation`, or `None` if it was aborted.
-
-        Raises:
-            RuntimeError: If `env` is not given and the agent was never built.
-            ValueError: If an argument is out of range, or does not fit the network.
-        """
-        if isinstance(env, VectorEnvs):
-            return self._evaluate(env, episodes, epsilon, seed, stop, on_game)
-        if env is None:
-            if self._envs is None:
-                raise RuntimeError("`env` must be given before `build` or `fit`.")
-            env = self._envs
-        if num_envs is None:
-            num_envs = min(checks.integer("episodes", episodes, minimum=1), 8)
-        with make_evaluation_envs(env, num_envs, **options) as envs:
-            return self._evaluate(envs, episodes, epsilon, seed, stop, on_game)
 
     def run_info(self, envs: VectorEnvs, settings: Settings) -> RunInfo:
         """Returns the `RunInfo` for `Monitor.start`."""
@@ -324,26 +283,16 @@ class DQNAgent:
         elif frames is None or frames is not self._learner.frames:
             self._learner.attach_frames(self.replay.attach_frames(DeviceFrames))
 
-    def _evaluate(self, envs, episodes, epsilon, seed, stop, on_game):
-        check_envs(envs, self._training_envs)
-        check_fits(self._network, envs)
-        self._build_learner(envs)
-        q_values = self._learner.q_values
-        # While `fit` runs, Ctrl-C only ends `fit`.
-        with evaluation.stopping(stop, self._training_envs is None) as stops:
-            return evaluation.evaluate(
-                q_values, envs, episodes, epsilon, seed, stops, on_game
-            )
-
-    def _build_learner(self, envs):
-        if self._learner is not None:
-            return
-        if self._compiled is None:
-            self.compile()
-        options = dict(self._compiled)
-        optimizer = options.pop("optimizer")
-        jit_compile = options.pop("jit_compile")
-        # Stacks are transposed to channels-last on the device: it is slow on the host.
-        model = DQN(self._network, stack_first=envs.frame_stack > 0, **options)
-        model.compile(optimizer=optimizer)
-        self._learner = Learner(model, jit_compile=jit_compile)
+    def _build_learner(self, frame_stack):
+        """Returns the learner, and creates it if there is none."""
+        if self._learner is None:
+            if self._compiled is None:
+                self.compile()
+            options = dict(self._compiled)
+            optimizer = options.pop("optimizer")
+            jit_compile = options.pop("jit_compile")
+            # Stacks are transposed to channels-last on the device: it is slow here.
+            model = DQN(self._network, stack_first=frame_stack > 0, **options)
+            model.compile(optimizer=optimizer)
+            self._learner = Learner(model, jit_compile=jit_compile)
+        return self._learner

@@ -228,6 +228,21 @@ _FIT_FIELDS = (
 )
 
 
+def options_for(env: object, settings: Settings | None) -> dict[str, Any]:
+    """Returns the options with which `fit` makes environments of `env`.
+
+    Args:
+        env: See `DQNAgent.fit`.
+        settings: `Settings`, or `None`: the defaults of `make_envs`.
+    """
+    from keras_dqn.envs import is_atari  # slow to import
+
+    if settings is None:
+        return {}
+    own = env_options(settings.replace(env_id=env)) if is_atari(env) else {}
+    return {"num_envs": settings.num_envs, **own}
+
+
 def for_fit(
     envs: VectorEnvs,
     replay: Replay,

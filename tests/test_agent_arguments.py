@@ -25,7 +25,6 @@ def refuses(call, *words, error=TypeError):
         call()
 
 
-@pytest.mark.parametrize("method", ["fit", "build"])
 @pytest.mark.parametrize(
     ("make", "instead"),
     [
@@ -45,10 +44,16 @@ def refuses(call, *words, error=TypeError):
         (lambda: None, "make_envs("),
     ],
 )
-def test_what_are_no_vector_environments(method, make, instead):
-    envs = make()
-    call = getattr(make_agent(), method)
-    refuses(lambda: call(envs), "`envs` must be", f"keras_dqn.{instead}", "Received")
+def test_what_are_no_vector_environments(make, instead):
+    envs, agent = make(), make_agent()
+    words = ("`envs` must be", f"keras_dqn.{instead}", "Received")
+    refuses(lambda: agent.build(envs), *words)
+
+
+@pytest.mark.parametrize("env", [None, 3, [EchoEnv(), EchoEnv()]])
+def test_what_are_no_environments(env):
+    agent = make_agent()
+    refuses(lambda: agent.fit(env, 100), "`env` must be", "Received")
 
 
 def test_closed_environments():

@@ -74,6 +74,7 @@ def test_it_says_what_it_is():
             "num_envs": 4,
             "seed": 3,
             "env_kwargs": {},
+            "flatten_actions": False,
         }
 
 

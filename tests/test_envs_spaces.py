@@ -57,7 +57,7 @@ def test_a_single_action_is_enough():
     "space",
     [
         spaces.Box(-1.0, 1.0, (2,)),
-        spaces.MultiDiscrete([2, 3]),
+        spaces.MultiDiscrete([[2, 3]]),
         spaces.MultiBinary(2),
         spaces.Dict({"jump": spaces.Discrete(2)}),
     ],
@@ -95,8 +95,8 @@ def test_no_action_at_all_is_refused():
 @pytest.mark.parametrize(
     "space",
     [
-        spaces.Dict({"a": spaces.Discrete(2)}),
-        spaces.Tuple([spaces.Discrete(2)]),
+        spaces.Dict({"a": spaces.Sequence(spaces.Discrete(2))}),
+        spaces.Tuple([spaces.Sequence(spaces.Discrete(2))]),
         spaces.MultiDiscrete([2, 3]),
         spaces.Text(4),
     ],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import inspect
 from collections.abc import Callable
 from typing import Any
+from typing import TypeAlias
 
 import gymnasium as _gymnasium
 
@@ -16,14 +19,26 @@ from keras_dqn.envs.names import is_made_by_ale as _is_made_by_ale
 from keras_dqn.envs.step import EnvFault
 from keras_dqn.envs.step import Episode
 from keras_dqn.envs.step import Step
+from keras_dqn.envs.vector import GymnasiumVectorEnvs
 
+# What `as_envs` takes.
+AnyEnv: TypeAlias = (
+    VectorEnvs
+    | str
+    | Callable[..., _gymnasium.Env]
+    | _gymnasium.Env
+    | _gymnasium.vector.VectorEnv
+)
 __all__ = [
+    "AnyEnv",
     "AtariEnvs",
     "EnvFault",
     "Episode",
     "GymnasiumEnvs",
+    "GymnasiumVectorEnvs",
     "Step",
     "VectorEnvs",
+    "as_envs",
     "is_atari",
     "make_envs",
     "make_evaluation_envs",
@@ -100,6 +115,35 @@ def make_evaluation_envs(
     return make_envs(game, num_envs, seed, **{**defaults, **options})
 
 
+def as_envs(
+    env: AnyEnv, num_envs: int = 8, **options: Any
+) -> contextlib.AbstractContextManager[VectorEnvs]:
+    """Returns a context manager of vector environments for whatever `env` is.
+
+    At its end, environments that were made here are closed, and no others.
+
+    Args:
+        env: One of these:
+            - `VectorEnvs`: used as they are;
+            - an id or a constructor, see `make_envs`;
+            - a `gymnasium.Env`: copies of it are made, with its wrappers; it is not
+              stepped itself;
+            - a `gymnasium.vector.VectorEnv`, see `GymnasiumVectorEnvs`.
+        num_envs: Integer, at least 1, the number of environments that are made.
+        **options: Further options of `make_envs`.
+
+    Raises:
+        TypeError, ValueError: As `make_envs`, or if `env` cannot be copied.
+    """
+    if isinstance(env, VectorEnvs):
+        return contextlib.nullcontext(env)
+    if isinstance(env, _gymnasium.vector.VectorEnv):
+        return GymnasiumVectorEnvs(env, **options)
+    if isinstance(env, _gymnasium.Env):
+        return make_envs(_copier(env), num_envs, **options)
+    return make_envs(env, num_envs, **options)
+
+
 def is_atari(env: object) -> bool:
     """Whether `make_envs` makes `AtariEnvs` for this `env`."""
     return isinstance(env, str) and not _is_gymnasium_id(env)
@@ -111,6 +155,26 @@ def _is_gymnasium_id(env):
         return True
     spec = _gymnasium.registry.get(env)
     return spec is not None and not _is_made_by_ale(spec)
+
+
+def _copier(env):
+    """Returns a function that makes environments like this one."""
+
+    def copy_of():
+        errors = (TypeError, ValueError, AttributeError, _gymnasium.error.Error)
+        with contextlib.suppress(*errors):  # a wrapper that its `spec` does not record
+            if env.spec is not None:
+                return _gymnasium.make(env.spec, disable_env_checker=True)
+        try:
+            return copy.deepcopy(env)
+        except Exception as error:
+            raise ValueError(
+                "`env` cannot be copied. Write a constructor, such as `lambda: "
+                f"{type(env.unwrapped).__name__}(...)`. Received: {env!r}, which "
+                f"raised {type(error).__name__}: {error}"
+            ) from error
+
+    return copy_of
 
 
 def _keywords(cls):

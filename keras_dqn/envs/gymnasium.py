@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
-import numbers
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 
+from keras_dqn.envs.actions import Actions
 from keras_dqn.envs.arguments import check_env
 from keras_dqn.envs.base import VectorEnvs
+from keras_dqn.envs.faults import check_reward
+from keras_dqn.envs.faults import failure
 from keras_dqn.envs.observations import Encoder
 from keras_dqn.envs.step import EnvFault
-
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 class GymnasiumEnvs(VectorEnvs):
@@ -29,9 +28,10 @@ class GymnasiumEnvs(VectorEnvs):
     the caller's thread. The time limit is that of the registered id.
 
     Observations of a uint8 `Box` stay uint8. Those of any other `Box`, and of
-    `MultiBinary`, become float32; those of `Discrete` become one-hot float32. They
-    must be finite, have the declared shape, and have the declared dtype or a dtype
-    that can be cast to it without loss, except that floats may be rounded.
+    `MultiBinary`, become float32; those of `Discrete` become one-hot float32; those of
+    `Dict` and `Tuple` become one float32 vector, see `Encoder`. They must be finite,
+    have the declared shape, and have the declared dtype or a dtype that can be cast to
+    it without loss, except that floats may be rounded.
     A step that is both terminated and truncated counts as terminated.
 
     Args:
@@ -40,11 +40,14 @@ class GymnasiumEnvs(VectorEnvs):
         num_envs: Integer, the number of copies.
         seed: Integer, the default seed of `reset`, or `None`.
         env_kwargs: Dict of keyword arguments for the environment, or `None`.
+        flatten_actions: Boolean, whether each combination of a `MultiDiscrete` action
+            space is an action of its own. The last number of a combination changes
+            fastest.
 
     Raises:
         ValueError: If the action space is not `Discrete`, if the observation space
-            is not `Box`, `Discrete` or `MultiBinary`, or if `env` returns the same
-            environment a second time.
+            is not one of those above, or if `env` returns the same environment a
+            second time.
         TypeError: If `env` is neither a string nor a constructor, or does not return
             a `gymnasium.Env`.
     """
@@ -56,12 +59,14 @@ class GymnasiumEnvs(VectorEnvs):
         seed: int | None = None,
         *,
         env_kwargs: dict[str, Any] | None = None,
+        flatten_actions: bool = False,
     ) -> None:
         super().__init__(num_envs, seed)
         if env_kwargs is not None and not isinstance(env_kwargs, dict):
             raise TypeError(
                 f"`env_kwargs` must be a dict or None. Received: {env_kwargs=}"
             )
+        self._flatten_actions = flatten_actions
         with contextlib.ExitStack() as stack:
             self._envs = []
             for _ in range(self.num_envs):
@@ -70,12 +75,14 @@ class GymnasiumEnvs(VectorEnvs):
             self.env_id = _env_id(env, self._envs[0])
             self._read_spaces()
             self._closing = stack.pop_all()
-        self.recipe = (env, {"env_kwargs": env_kwargs})
+        options = {"env_kwargs": env_kwargs, "flatten_actions": flatten_actions}
+        self.recipe = (env, options)
         self.options = {
             "env_id": self.env_id,
             "num_envs": self.num_envs,
             "seed": self._seed,
             "env_kwargs": _jsonable(env_kwargs or {}),
+            "flatten_actions": flatten_actions,
             "gymnasium": gymnasium.__version__,
         }
 
@@ -98,7 +105,7 @@ class GymnasiumEnvs(VectorEnvs):
         try:
             return self._envs[index].render()
         except Exception as error:
-            raise _failure(f"Environment {index} ({self.env_id}), render", error) from (
+            raise failure(f"Environment {index} ({self.env_id}), render", error) from (
                 error
             )
 
@@ -111,10 +118,9 @@ class GymnasiumEnvs(VectorEnvs):
                     "`env` must have the same spaces each time it is made. Received: "
                     f"{(action_space, space)} and {_spaces(other)}"
                 )
-        _check_action_space(self.env_id, action_space)
+        self._actions = Actions(self.env_id, action_space, self._flatten_actions)
         encoder = Encoder(self.env_id, space)
-        self.num_actions = int(action_space.n)
-        self._first_action = int(action_space.start)
+        self.num_actions = self._actions.count
         self.action_meanings = _action_meanings(self._envs[0])
         self._encode = encoder.encode
         self._shows_images = encoder.shows_images
@@ -125,10 +131,10 @@ class GymnasiumEnvs(VectorEnvs):
         return np.stack([self._restart(i, int(seed)) for i, seed in enumerate(seeds)])
 
     def _send(self, actions):
-        self._actions = actions + self._first_action
+        self._sent = self._actions.decode(actions)
 
     def _recv(self):
-        outcomes = [self._step(i, action) for i, action in enumerate(self._actions)]
+        outcomes = [self._step(i, action) for i, action in enumerate(self._sent)]
         successors, rewards, terminated, truncated = map(
             np.stack, zip(*outcomes, strict=True)
         )
@@ -167,7 +173,7 @@ class GymnasiumEnvs(VectorEnvs):
         try:
             outcome = self._envs[index].reset(seed=seed)
         except Exception as error:
-            raise _failure(where, error) from error
+            raise failure(where, error) from error
         # The old `gym` returned the observation only. If it has a length of 2, it could
         # be unpacked by mistake.
         if not isinstance(outcome, tuple) or len(outcome) != 2:
@@ -179,9 +185,9 @@ class GymnasiumEnvs(VectorEnvs):
         step = self._lengths[index] + 1
         where = f"Environment {index} ({self.env_id}), step {step} of its episode"
         try:
-            outcome = self._envs[index].step(int(action))
+            outcome = self._envs[index].step(action if action.ndim else int(action))
         except Exception as error:
-            raise _failure(where, error) from error
+            raise failure(where, error) from error
         try:
             observation, reward, terminated, truncated, _ = outcome
         except (TypeError, ValueError):
@@ -192,12 +198,8 @@ class GymnasiumEnvs(VectorEnvs):
                 raise EnvFault(
                     f"{where}: `{name}` must be a bool. Received: {name}={flag!r}"
                 )
-        reward = _check_reward(where, reward)
+        reward = check_reward(where, reward)
         return self._encode(where, observation), reward, terminated, truncated
-
-
-def _failure(where, error):
-    return EnvFault(f"{where}: {type(error).__name__}: {error}")
 
 
 def _wrong_outcome(where, method, fields, outcome):
@@ -208,19 +210,6 @@ def _wrong_outcome(where, method, fields, outcome):
         f"{where}: `{method}` must return `({fields})`. Environments of the old `gym` "
         f"need a wrapper of the package `shimmy`. Received: {received}"
     )
-
-
-def _check_reward(where, reward):
-    """Returns the reward as a float32; raises `EnvFault` if it is invalid."""
-    is_scalar = isinstance(reward, np.ndarray) and reward.shape == ()
-    number = reward[()] if is_scalar else reward
-    if not isinstance(number, numbers.Real | np.bool_):
-        raise EnvFault(f"{where}: `reward` must be a number. Received: {reward=}")
-    if not -_LARGEST <= number <= _LARGEST:  # or NaN
-        raise EnvFault(
-            f"{where}: `reward` must be finite in float32. Received: {reward=}"
-        )
-    return np.float32(number)
 
 
 # All existing innermost environments that were made here, by `id`.
@@ -278,18 +267,6 @@ def _env_id(env, made):
     if made.spec is not None:
         return made.spec.id
     return type(made.unwrapped).__name__
-
-
-def _check_action_space(env_id, space):
-    received = f"Received: {env_id} with action_space={space}"
-    if not isinstance(space, spaces.Discrete):
-        raise ValueError(
-            "`env` must have a `Discrete` action space of `gymnasium.spaces`. Choose "
-            "a list of actions, and translate its indices with "
-            f"`gymnasium.wrappers.TransformAction`. {received}"
-        )
-    if space.n < 1:
-        raise ValueError(f"`env` must have at least one action. {received}")
 
 
 def _action_meanings(env):

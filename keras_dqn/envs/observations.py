@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from gymnasium import spaces
 
@@ -12,11 +15,14 @@ class Encoder:
     """Checks observations against their space, and converts them to arrays.
 
     Observations of a uint8 `Box` stay uint8. Those of any other `Box`, and of
-    `MultiBinary`, become float32; those of `Discrete` become one-hot float32.
+    `MultiBinary`, become float32; those of `Discrete` become one-hot float32. Those of
+    `Dict` and `Tuple` become one float32 vector, as `gymnasium.spaces.flatten` makes
+    it: the parts in the order of the space, each in C order.
 
     Args:
         env_id: String, for the error message.
-        space: The observation space: `Box`, `Discrete` or `MultiBinary`.
+        space: The observation space: `Box`, `Discrete`, `MultiBinary`, or a `Dict` or
+            `Tuple` of those and of `MultiDiscrete`.
 
     Attributes:
         shape: Tuple, the shape of an encoded observation.
@@ -28,7 +34,16 @@ class Encoder:
         ValueError: If `space` is of another kind.
     """
 
+    shape: tuple[int, ...]
+    encode: Callable[[str, Any], np.ndarray]
+
     def __init__(self, env_id: str, space: spaces.Space) -> None:
+        is_nested = isinstance(space, spaces.Dict | spaces.Tuple)
+        if is_nested and space.is_np_flattenable:
+            self.shape = spaces.flatten_space(space).shape
+            self.dtype, self.shows_images = np.dtype("float32"), False
+            self.encode, self._space = self._flat, space
+            return
         if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiBinary):
             raise ValueError(
                 "`env` must have a `Box`, `Discrete` or `MultiBinary` observation "
@@ -58,6 +73,18 @@ class Encoder:
         one_hot = np.zeros(self.shape, np.float32)
         one_hot[position] = 1.0
         return one_hot
+
+    def _flat(self, where, observation):
+        """Returns all parts of a `Dict` or `Tuple` as one finite float32 vector."""
+        try:
+            flat = spaces.flatten(self._space, observation).astype(np.float32)
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
+            raise EnvFault(
+                f"{where}: the observation must be in {self._space}: {error}"
+            ) from error
+        if flat.shape != self.shape or not np.isfinite(flat).all():
+            _refuse(where, flat, f"finite, and in {self._space}")
+        return flat
 
     def _array(self, where, observation):
         """Returns a new, finite array of `shape` and `dtype`."""

@@ -104,8 +104,8 @@ class Snapshot:
             return True
         try:
             is_over = meta["run"]["iteration"] >= self._settings.iterations
-            score, target = meta.get("last_score"), self._settings.stop_at_score
-            return is_over or None not in (score, target) and score >= target
+            target = self._settings.stop_at_score
+            return is_over or (target is not None and meta["last_score"] >= target)
         except (KeyError, TypeError):  # a damaged file
             return False
 
