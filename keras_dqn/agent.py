@@ -37,6 +37,7 @@ from keras_dqn.player import Player
 from keras_dqn.progress import divergence_warning
 from keras_dqn.replay.arguments import as_replay
 from keras_dqn.replay.arguments import stored_by
+from keras_dqn.saved_agent import Savable
 from keras_dqn.system import signals
 from keras_dqn.system.versions import versions
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from keras_dqn.replay.base import Replay
 
 
-class DQNAgent(Player):
+class DQNAgent(Player, Savable):
     """Trains a Keras network by deep Q-learning with experience replay.
 
     ```python
@@ -75,6 +76,7 @@ class DQNAgent(Player):
         self.replay = as_replay(replay)
         self._compiled: dict[str, Any] | None = None
         self._learner: Learner | None = None
+        self._stored: dict[str, Any] | None = None  # of the last `build`
         self._fits = 0
 
     @property
@@ -112,10 +114,11 @@ class DQNAgent(Player):
         Raises:
             TypeError, ValueError: If an argument cannot be used.
         """
+        Scalar(huber_delta)  # checks it
         self._compiled = {
             "optimizer": as_optimizer(optimizer),
-            "distribution": Scalar(huber_delta),
-            "backup": "double" if double_q else "greedy",
+            "double_q": double_q,
+            "huber_delta": huber_delta,
             "jit_compile": jit_compile,
         }
         if self._learner is not None:
@@ -140,6 +143,7 @@ class DQNAgent(Player):
             raise RuntimeError("Call `compile` before `build` or `fit`.")
         check_fits(self._network, envs)
         self.replay.build(**stored_by(envs))
+        self._stored = {**stored_by(envs), "dtype": str(envs.observation_dtype)}
         self._build_learner(envs.frame_stack)
         self._envs = envs
 
@@ -288,11 +292,14 @@ class DQNAgent(Player):
         if self._learner is None:
             if self._compiled is None:
                 self.compile()
-            options = dict(self._compiled)
-            optimizer = options.pop("optimizer")
-            jit_compile = options.pop("jit_compile")
-            # Stacks are transposed to channels-last on the device: it is slow here.
-            model = DQN(self._network, stack_first=frame_stack > 0, **options)
-            model.compile(optimizer=optimizer)
-            self._learner = Learner(model, jit_compile=jit_compile)
+            options = self._compiled
+            model = DQN(
+                self._network,
+                distribution=Scalar(options["huber_delta"]),
+                backup="double" if options["double_q"] else "greedy",
+                # Stacks are transposed to channels-last on the device: here it is slow.
+                stack_first=frame_stack > 0,
+            )
+            model.compile(optimizer=options["optimizer"])
+            self._learner = Learner(model, jit_compile=options["jit_compile"])
         return self._learner

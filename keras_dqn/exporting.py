@@ -29,9 +29,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_dqn import checks
+from keras_dqn.models import greedy as greedy_network
 from keras_dqn.models.checking import leaf_layers
 from keras_dqn.models.layer_tree import is_layer
 
@@ -193,7 +193,7 @@ def export(
 
         options = exported.options()
     model = in_float32(network)
-    model = with_argmax(model) if greedy else model
+    model = greedy_network(model) if greedy else model
     model(np.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype))  # for ONNX
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as folder:
         new = pathlib.Path(folder) / path.name
@@ -259,24 +259,6 @@ def in_float32(network: keras.Model) -> keras.Model:
     copy = keras.models.clone_model(network, clone_function=exact, recursive=True)
     copy.set_weights(network.get_weights())
     return copy
-
-
-def with_argmax(network: keras.Model) -> keras.Model:
-    """Returns a model of the same layers whose output is the greedy action.
-
-    Args:
-        network: See `export`.
-
-    Returns:
-        Functional `keras.Model`. Output: int32, `(batch,)`.
-    """
-    # Not `ops.argmax` or `ops.top_k`: what they become exists in few runtimes.
-    q_values = network.outputs[0]
-    count = q_values.shape[-1]
-    is_largest = q_values >= ops.max(q_values, axis=-1, keepdims=True)
-    numbers = ops.where(is_largest, np.arange(count, dtype="float32"), float(count))
-    actions = ops.cast(ops.min(numbers, axis=-1), "int32")  # the first of equals
-    return keras.Model(network.inputs[0], actions, name=f"{network.name}_greedy")
 
 
 def outputs_of(

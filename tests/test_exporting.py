@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_dqn import exporting
+from keras_dqn import models
 from keras_dqn.cli import export as cli_export
 from keras_dqn.models import dueling
 from tests import runs
@@ -106,7 +107,7 @@ def test_nothing_but_an_older_export_is_replaced(name, tmp_path, monkeypatch):
 
 def test_the_greedy_action_is_that_of_the_largest_q_value(tmp_path):
     network = tiny.with_weights(image_network(), 0)
-    model = exporting.with_argmax(network)
+    model = models.greedy(network)
     observations = images(16)
     expected = network.predict_on_batch(observations).argmax(axis=1)
     assert len(set(expected)) > 1

@@ -27,6 +27,7 @@ LAYERS = {
     "shown": ("report",),
     "run": ("runs",),
     "whole": ("agent",),
+    "saved": ("saved_agent",),
     "parts": (
         "training",
         "protocols",
@@ -64,6 +65,7 @@ NEED_KERAS = {
     "policy",
     "pretrained",
     "runs/parts",
+    "saved_agent",
     "video/streams",
 }
 # Commands import Keras inside the function that trains or plays.

@@ -46,6 +46,7 @@ def add_command(commands: Any) -> None:
 def _export(namespace, requests):
     load_keras()
     from keras_dqn import exporting  # here: it needs a Keras backend
+    from keras_dqn.models import greedy
     from keras_dqn.models import load_network
 
     found = exporting.check(namespace.format)
@@ -63,7 +64,7 @@ def _export(namespace, requests):
     if importlib.util.find_spec(found.runtime) is None:
         return f"{out}: not checked, since {found.runtime} is not installed"
     expected = exporting.in_float32(network)
-    expected = exporting.with_argmax(expected) if namespace.greedy else expected
+    expected = greedy(expected) if namespace.greedy else expected
     expected = expected.predict_on_batch(observations)
     try:
         outputs = exporting.outputs_of(out, namespace.format, observations)

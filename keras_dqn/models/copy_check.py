@@ -43,7 +43,7 @@ def check_copy(network: keras.Model, copy: keras.Model) -> None:
     batch = [_random_input(network, tensor) for tensor in network.inputs]
     saved = values_of(network)
     changed = [
-        np.float32(1.25) * value + np.float32(0.0625) if _is_float(variable) else value
+        np.float32(1.25) * value + np.float32(2**-10) if _is_float(variable) else value
         for variable, value in zip(network.variables, saved, strict=True)
     ]
     assign(copy, saved)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from keras_dqn import checks
 from keras_dqn.replay.base import Replay
 from keras_dqn.replay.prioritized import PrioritizedReplay
+from keras_dqn.replay.uniform import UniformReplay
 
 
 def as_replay(replay: object) -> Replay:
@@ -26,6 +28,20 @@ def as_replay(replay: object) -> Replay:
         rule = "a `PrioritizedReplay` or `UniformReplay`"
         raise checks.wrong_kind("replay", rule, replay, instead)
     return replay
+
+
+def from_settings(values: Mapping[str, Any]) -> Replay:
+    """Returns the replay that some fields of `Settings` describe.
+
+    Args:
+        values: Dictionary with `replay_kind`, `replay_capacity`, `gamma`, `n_steps`,
+            and for a prioritized replay `alpha` and `priority_epsilon`.
+    """
+    options = {name: values[name] for name in ("gamma", "n_steps")}
+    if values["replay_kind"] == "uniform":
+        return UniformReplay(values["replay_capacity"], **options)
+    options |= {name: values[name] for name in ("alpha", "priority_epsilon")}
+    return PrioritizedReplay(values["replay_capacity"], **options)
 
 
 def stored_by(envs: Any) -> dict[str, Any]:

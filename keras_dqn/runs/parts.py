@@ -11,8 +11,7 @@ from keras_dqn.config import Settings
 from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_envs
 from keras_dqn.evaluation import Evaluation
-from keras_dqn.replay import PrioritizedReplay
-from keras_dqn.replay import UniformReplay
+from keras_dqn.replay.arguments import from_settings
 from keras_dqn.runs.run import Run
 
 
@@ -36,7 +35,8 @@ def train(run: Run) -> Evaluation | None:
 
 def make_agent(settings: Settings, envs: VectorEnvs) -> DQNAgent:
     """Returns a compiled `DQNAgent` for the environments."""
-    agent = DQNAgent(make_network(settings, envs), make_replay(settings))
+    replay = from_settings(settings.to_dict())
+    agent = DQNAgent(make_network(settings, envs), replay)
     optimizer = keras.optimizers.Adam(
         settings.learning_rate,
         epsilon=settings.adam_epsilon,
@@ -59,18 +59,3 @@ def make_network(settings: Settings, envs: VectorEnvs) -> keras.Model:
     if len(envs.observation_shape) == 3:
         return models.dueling_cnn(*shapes, units, seed=seed, dtype=dtype)
     return models.dueling_mlp(*shapes, (units, units), seed=seed, dtype=dtype)
-
-
-def make_replay(settings: Settings) -> PrioritizedReplay | UniformReplay:
-    """Returns a `PrioritizedReplay` or a `UniformReplay`."""
-    if settings.replay_kind == "uniform":
-        return UniformReplay(
-            settings.replay_capacity, gamma=settings.gamma, n_steps=settings.n_steps
-        )
-    return PrioritizedReplay(
-        settings.replay_capacity,
-        alpha=settings.alpha,
-        priority_epsilon=settings.priority_epsilon,
-        gamma=settings.gamma,
-        n_steps=settings.n_steps,
-    )
