@@ -7,6 +7,7 @@
 | `openvino` | `.xml`, weights in `.bin` | OpenVINO |
 | `litert` | `.tflite` | LiteRT (TensorFlow Lite), on phones and small devices |
 | `torch` | `.pt2` | `torch.export.load` |
+| `keras` | `.keras` | Keras, on each backend |
 
 Which backend can export what is in `FORMATS`. A `.keras` file opens on each of them, so
 a network that was trained on one backend can be exported on another.
@@ -32,10 +33,11 @@ import numpy as np
 
 from keras_dqn import checks
 from keras_dqn.models import greedy as greedy_network
-from keras_dqn.models.checking import leaf_layers
-from keras_dqn.models.layer_tree import is_layer
+from keras_dqn.models import load_network
+from keras_dqn.models.precision import with_precision
 
-_MIXED = ("mixed_bfloat16", "mixed_float16")
+_BACKENDS = ("tensorflow", "jax", "torch")
+_BOTH = ("float16", "int8")
 
 
 def _run_saved_model(path, observations):
@@ -71,6 +73,10 @@ def _run_torch(path, observations):
     return exported.run(path, observations)
 
 
+def _run_keras(path, observations):
+    return load_network(path).predict_on_batch(observations)
+
+
 class ExportError(RuntimeError):
     """Keras could not export a network."""
 
@@ -85,6 +91,8 @@ class Format:
         needs: Dictionary from backends that can export to the modules they need.
         runtime: String, the module that opens the file.
         run: Function of the path and of NumPy observations that returns the outputs.
+        precisions: Dictionary from backends to the precisions besides float32 that the
+            runtime computes as Keras does, see `models.precision`.
     """
 
     keras_name: str
@@ -92,6 +100,7 @@ class Format:
     needs: Mapping[str, tuple[str, ...]]
     runtime: str
     run: Callable[[str, np.ndarray], Any]
+    precisions: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
 FORMATS = {
@@ -101,6 +110,7 @@ FORMATS = {
         {"tensorflow": (), "jax": ("tensorflow",)},
         "tensorflow",
         _run_saved_model,
+        {"tensorflow": _BOTH, "jax": _BOTH},
     ),
     "onnx": Format(
         "onnx",
@@ -112,6 +122,7 @@ FORMATS = {
         },
         "onnxruntime",
         _run_onnx,
+        {"tensorflow": _BOTH, "jax": ("int8",), "torch": ("float16",)},
     ),
     "openvino": Format(
         "openvino",
@@ -119,22 +130,35 @@ FORMATS = {
         {"tensorflow": ("openvino",), "torch": ("openvino",)},
         "openvino",
         _run_openvino,
+        {"tensorflow": ("float16",), "torch": ("float16",)},
     ),
     "litert": Format(
         "litert", ".tflite", {"tensorflow": ()}, "tensorflow", _run_litert
     ),
-    "torch": Format("torch", ".pt2", {"torch": ()}, "torch", _run_torch),
+    "torch": Format(
+        "torch", ".pt2", {"torch": ()}, "torch", _run_torch, {"torch": _BOTH}
+    ),
+    "keras": Format(
+        "",  # `Model.save`
+        ".keras",
+        dict.fromkeys(_BACKENDS, ()),
+        "keras",
+        _run_keras,
+        dict.fromkeys(_BACKENDS, _BOTH),
+    ),
 }
 
 
-def check(format: str) -> Format:
+def check(format: str, precision: str = "float32") -> Format:
     """Returns a `Format` if the current backend can export it.
 
     Args:
         format: String, a key of `FORMATS`.
+        precision: String, see `models.precision.with_precision`.
 
     Raises:
-        ValueError: If there is no such format, or the backend cannot export it.
+        ValueError: If there is no such format, or the backend cannot export it in this
+            precision.
         ImportError: If a module is missing.
     """
     found = FORMATS[checks.choice("format", format, FORMATS)]
@@ -144,6 +168,13 @@ def check(format: str) -> Format:
         raise ValueError(
             f"`format` {format!r} cannot be exported on {backend}. Use {others}: a "
             ".keras file opens on every backend"
+        )
+    if precision not in ("float32", *found.precisions.get(backend, ())):
+        able = [name for name, can in found.precisions.items() if precision in can]
+        use = " or ".join(f"KERAS_BACKEND={name}" for name in able)
+        raise ValueError(
+            f"`format` {format!r} cannot be exported in {precision} on {backend}. Use "
+            f"{use or 'float32, or another format'}"
         )
     missing = [
         name for name in found.needs[backend] if importlib.util.find_spec(name) is None
@@ -160,11 +191,12 @@ def export(
     path: str | os.PathLike[str],
     format: str,
     greedy: bool = False,
+    precision: str = "float32",
 ) -> None:
     """Writes a network for another runtime.
 
-    The batch size stays free, and the input keeps its dtype. Layers with mixed
-    precision compute in float32 instead: not every runtime has bfloat16.
+    The batch size stays free, and the input keeps its dtype. In float32, layers with
+    mixed precision compute in float32, too: not every runtime has bfloat16.
 
     Args:
         network: Functional or Sequential `keras.Model` with one input and one output,
@@ -174,15 +206,16 @@ def export(
         format: String, a key of `FORMATS`.
         greedy: Boolean, whether the output is the action of the largest Q-value, int32
             `(batch,)`.
+        precision: String, see `models.precision.with_precision`.
 
     Raises:
-        ValueError: If there is no such format, the backend cannot export it, or `path`
-            has another suffix.
+        ValueError: If there is no such format, the backend cannot export it in this
+            precision, or `path` has another suffix.
         ImportError: If a module is missing.
         ExportError: If Keras fails.
         OSError: If the files cannot be written, see also `check_replaceable`.
     """
-    found, path = check(format), pathlib.Path(path)
+    found, path = check(format, precision), pathlib.Path(path)
     if found.suffix and path.suffix != found.suffix:
         rule = f"must end with {found.suffix}"
         raise ValueError(f"`path` of {format!r} {rule}. Received: {path}")
@@ -192,13 +225,17 @@ def export(
         from keras_dqn.backend.torch import exported  # here: it imports PyTorch
 
         options = exported.options()
-    model = in_float32(network)
+    model = with_precision(network, precision)
     model = greedy_network(model) if greedy else model
     model(np.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype))  # for ONNX
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as folder:
         new = pathlib.Path(folder) / path.name
         try:
-            model.export(str(new), format=found.keras_name, verbose=False, **options)
+            if found.keras_name:
+                name = found.keras_name
+                model.export(str(new), format=name, verbose=False, **options)
+            else:
+                model.save(new)
         except OSError:
             raise
         except Exception as error:
@@ -235,30 +272,6 @@ def check_replaceable(path: pathlib.Path, format: str) -> None:
     if is_directory and path.exists():
         rule = f"must be a directory for {format!r}"
         raise FileExistsError(f"`path` {rule}. Received: path={path}, a file")
-
-
-def in_float32(network: keras.Model) -> keras.Model:
-    """Returns the network, or a copy that computes in float32 if it does not.
-
-    Args:
-        network: See `export`.
-    """
-
-    def is_mixed(layer):
-        return is_layer(layer) and layer.dtype_policy.name in _MIXED
-
-    if not any(map(is_mixed, leaf_layers(network))):
-        return network
-
-    def exact(layer):
-        config = layer.get_config()
-        if is_mixed(layer):
-            config["dtype"] = "float32"
-        return type(layer).from_config(config)
-
-    copy = keras.models.clone_model(network, clone_function=exact, recursive=True)
-    copy.set_weights(network.get_weights())
-    return copy
 
 
 def outputs_of(

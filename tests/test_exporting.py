@@ -12,6 +12,8 @@ from keras_dqn import exporting
 from keras_dqn import models
 from keras_dqn.cli import export as cli_export
 from keras_dqn.models import dueling
+from keras_dqn.models.precision import PRECISIONS
+from keras_dqn.models.precision import with_precision
 from tests import runs
 from tests import small
 from tests import tiny
@@ -62,11 +64,52 @@ def test_each_format_is_opened_again_and_equal_or_refused_by_name(name, tmp_path
 
 def test_the_command_offers_every_format():
     assert cli_export.NAMES == tuple(exporting.FORMATS)
+    assert cli_export.PRECISIONS == PRECISIONS
 
 
 def first_format():
-    """A format that every environment of this backend has."""
+    """A format for another runtime that every environment of this backend has."""
     return {"tensorflow": "saved-model", "torch": "torch"}.get(BACKEND)
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+@pytest.mark.parametrize("name", exporting.FORMATS)
+def test_each_precision_is_computed_as_in_keras_or_refused_by_name(
+    name, precision, tmp_path
+):
+    found = exporting.FORMATS[name]
+    path = tmp_path / f"network{found.suffix}"
+    network = image_network()
+    if BACKEND in found.needs and precision not in found.precisions.get(BACKEND, ()):
+        with pytest.raises(ValueError, match=f"'{name}'.* in {precision} on {BACKEND}"):
+            exporting.export(network, path, name, precision=precision)
+    if not can_export(name) or precision not in found.precisions.get(BACKEND, ()):
+        assert list(tmp_path.iterdir()) == []
+        return
+    exporting.export(network, path, name, precision=precision)
+    observations = images(5)
+    expected = with_precision(network, precision).predict_on_batch(observations)
+    exact = network.predict_on_batch(observations)
+    outputs = exporting.outputs_of(path, name, observations)
+    largest = np.abs(exact).max()
+    tolerance = 2**-9 * largest if precision == "float16" else 1e-4
+    np.testing.assert_allclose(outputs, expected, atol=tolerance)
+    np.testing.assert_allclose(outputs, exact, atol=0.05 * largest)
+    assert (outputs != exact).any()  # it is another precision
+
+
+def test_a_quantized_network_is_smaller_and_can_be_loaded(tmp_path):
+    network, sizes = dueling.dueling_mlp(3, (8,), (64, 64)), {}
+    for precision in PRECISIONS:
+        path = tmp_path / f"{precision}.keras"
+        exporting.export(network, path, "keras", precision=precision)
+        assert models.load_network(path).output_shape == (None, 3)
+        weights = models.load_network(path).get_weights()
+        sizes[precision] = sum(array.nbytes for array in weights)
+    assert sizes["float16"] == sizes["float32"] / 2
+    assert sizes["int8"] < 0.4 * sizes["float32"]
+    with pytest.raises(ValueError, match="`precision`"):
+        with_precision(network, "int7")
 
 
 @pytest.mark.parametrize("name", exporting.FORMATS)
@@ -123,12 +166,12 @@ def test_the_greedy_action_is_that_of_the_largest_q_value(tmp_path):
 def test_mixed_precision_becomes_float32_with_the_same_weights():
     mixed, exact = image_network("mixed_bfloat16"), image_network("float32")
     exact.set_weights(mixed.get_weights())
-    copy = exporting.in_float32(mixed)
+    copy = with_precision(mixed, "float32")
     np.testing.assert_allclose(
         copy.predict_on_batch(images(4)), exact.predict_on_batch(images(4)), atol=1e-6
     )
     assert {layer.compute_dtype for layer in copy.layers[2:]} == {"float32"}
-    assert exporting.in_float32(exact) is exact
+    assert with_precision(exact, "float32") is exact
     assert any(layer.compute_dtype == "bfloat16" for layer in mixed.layers)
 
 

@@ -11,8 +11,10 @@ from keras_dqn.cli.errors import CommandError
 from keras_dqn.cli.loading import load_keras
 from keras_dqn.system.exit_codes import EXIT_BROKEN
 
-NAMES = ("saved-model", "onnx", "openvino", "litert", "torch")
+NAMES = ("saved-model", "onnx", "openvino", "litert", "torch", "keras")
+PRECISIONS = ("float32", "float16", "int8")
 TOLERANCE = 1e-4  # of the Q-values
+_HALF_TOLERANCE = 2**-9  # of the largest |Q-value|: two units in its last place
 _STEPS = 30  # random agent steps before the observations of the check
 _GAMES = 8
 
@@ -35,6 +37,13 @@ def add_command(commands: Any) -> None:
         action="store_true",
         help="the output is the best action, not the Q-values",
     )
+    add(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="of the weights: float16 halves the file, int8 (of dense layers) makes it "
+        "smaller still (default: float32)",
+    )
     add("--force", action="store_true", help="replace what exists")
     parser.set_defaults(
         epsilon=None,
@@ -48,22 +57,24 @@ def _export(namespace, requests):
     from keras_dqn import exporting  # here: it needs a Keras backend
     from keras_dqn.models import greedy
     from keras_dqn.models import load_network
+    from keras_dqn.models.precision import with_precision
 
-    found = exporting.check(namespace.format)
+    found = exporting.check(namespace.format, namespace.precision)
     (player,) = playing.players_of(namespace)
     out = _path(namespace, player, found.suffix)
     network = load_network(player.path)
     observations = _observations(player)
     print(f"Writing {out} ...", flush=True)
     try:
-        exporting.export(network, out, namespace.format, namespace.greedy)
+        options = namespace.greedy, namespace.precision
+        exporting.export(network, out, namespace.format, *options)
     except exporting.ExportError as error:
         raise CommandError(str(error), EXIT_BROKEN) from None
     if requests.stop:
         return None
     if importlib.util.find_spec(found.runtime) is None:
         return f"{out}: not checked, since {found.runtime} is not installed"
-    expected = exporting.in_float32(network)
+    expected = with_precision(network, namespace.precision)
     expected = greedy(expected) if namespace.greedy else expected
     expected = expected.predict_on_batch(observations)
     try:
@@ -73,14 +84,19 @@ def _export(namespace, requests):
             f"{out} was written, but {found.runtime} cannot run it: {error}",
             EXIT_BROKEN,
         ) from None
-    return _verdict(out, found.runtime, outputs, expected, namespace.greedy)
+    is_half = namespace.precision == "float16"
+    tolerance = _HALF_TOLERANCE * float(abs(expected).max()) if is_half else TOLERANCE
+    if namespace.greedy:
+        tolerance = 0.0
+    return _verdict(out, found.runtime, outputs, expected, tolerance)
 
 
 def _path(namespace, player, suffix):
     """Returns the path to write, after all refusals."""
     source = pathlib.Path(player.path)
     folder = source.parent if namespace.pretrained is None else pathlib.Path()
-    stem = source.stem if suffix else f"{source.stem}-saved-model"
+    precision = "" if namespace.precision == "float32" else f"-{namespace.precision}"
+    stem = f"{source.stem}{precision}{'' if suffix else '-saved-model'}"
     path = pathlib.Path(namespace.out or folder / f"{stem}{suffix}")
     if suffix and path.suffix != suffix:
         raise ValueError(f"`--out` must end with {suffix}. Received: {path}")
@@ -109,7 +125,7 @@ def _observations(player):
     return np.ascontiguousarray(observations)
 
 
-def _verdict(out, runtime, outputs, expected, is_greedy):
+def _verdict(out, runtime, outputs, expected, tolerance):
     """Returns the line of success.
 
     Raises:
@@ -124,7 +140,7 @@ def _verdict(out, runtime, outputs, expected, is_greedy):
             EXIT_BROKEN,
         )
     difference = float(np.abs(outputs.astype("float64") - expected).max())
-    if not difference <= (0 if is_greedy else TOLERANCE):  # also if it is NaN
+    if not difference <= tolerance:  # also if it is NaN
         raise CommandError(
             f"{out} was written, but its outputs in {runtime} differ from those of "
             f"Keras by up to {difference:.2g}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 from keras import ops
 
 
@@ -20,8 +19,8 @@ def greedy(network: keras.Model) -> keras.Model:
     """
     # Not `ops.argmax` or `ops.top_k`: what they become exists in few runtimes.
     q_values = network.outputs[0]
-    count = q_values.shape[-1]
-    is_largest = q_values >= ops.max(q_values, axis=-1, keepdims=True)
-    numbers = ops.where(is_largest, np.arange(count, dtype="float32"), float(count))
-    actions = ops.cast(ops.min(numbers, axis=-1), "int32")  # the first of equals
+    best = ops.max(q_values, axis=-1, keepdims=True)
+    found = ops.cumsum(ops.cast(q_values >= best, "float32"), axis=-1)
+    # How many actions come before the first of the best.
+    actions = ops.sum(ops.cast(found < 0.5, "int32"), axis=-1)
     return keras.Model(network.inputs[0], actions, name=f"{network.name}_greedy")
