@@ -81,7 +81,9 @@ def test_the_two_commands_are_those_of_the_project():
     assert test == "pip install tox && tox\n"
     assert test.strip() in (ROOT / ".ci/run").read_text()
     extras = {"jax", "torch", "tensorboard", "video", "plot", "completion", "export"}
-    assert extras == set(PROJECT["optional-dependencies"])
+    assert extras | {"all"} == set(PROJECT["optional-dependencies"])
+    (everything,) = PROJECT["optional-dependencies"]["all"]
+    assert set(re.findall(r"[a-z]+(?=[,\]])", everything)) == extras
     assert all(f".[{extra}" in README for extra in extras - {"torch", "completion"})
 
 
