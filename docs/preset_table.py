@@ -1,4 +1,4 @@
-"""Rewrites the table of presets in the README from `keras_dqn.config`.
+"""Rewrites the table of presets in `docs/settings.md` from `keras_dqn.config`.
 
     python docs/preset_table.py
 
@@ -11,12 +11,12 @@ import re
 from keras_dqn import presets
 from keras_dqn.config import FIELDS
 
-README = pathlib.Path(__file__).resolve().parents[1] / "README.md"
+PAGE = pathlib.Path(__file__).resolve().parent / "settings.md"
 TABLE = re.compile(r"(?<=<!-- table: presets -->\n)(\|.*\n)+")
 
 
 def updated(text):
-    """Returns the text of the README with a new table."""
+    """Returns the text of the page with a new table."""
     rows = TABLE.search(text)[0].splitlines()[2:]
     return TABLE.sub(table([re.match(r"\| `(\w+)`", row)[1] for row in rows]), text)
 
@@ -51,4 +51,4 @@ def _text(value):
 
 
 if __name__ == "__main__":
-    README.write_text(updated(README.read_text()))
+    PAGE.write_text(updated(PAGE.read_text()))

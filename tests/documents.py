@@ -3,11 +3,33 @@
 import doctest
 import importlib
 import pathlib
+import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "keras_dqn"
 README = (ROOT / "README.md").read_text()
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+}
 NEED_KERAS = ("keras_dqn.algorithms.dqn", "keras_dqn.models.dueling")
+_BLOCK = re.compile(
+    r"(?:^<!-- test: ([^\n]*) -->\n)?^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+def python_blocks(text):
+    """Yields a page's Python blocks, with the hours taken out of them.
+
+    A comment above a block says what is replaced: `2**14 -> 2**10; this -> that`.
+    Blocks with a title are copied from the source, and not among them.
+    """
+    for replacements, code in _BLOCK.findall(text):
+        for replacement in filter(None, replacements.split("; ")):
+            old, new = replacement.split(" -> ")
+            assert code.count(old) == 1, f"{old!r} is not once in:\n{code}"
+            code = code.replace(old, new)
+        yield code
 
 
 def modules_with_examples():

@@ -1,4 +1,4 @@
-"""What the README and the docstrings say about names and numbers is so."""
+"""What the documents and the docstrings say about names and numbers is so."""
 
 import ast
 import contextlib
@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import inspect
 import io
+import json
 import re
 import tomllib
 
@@ -16,32 +17,42 @@ from keras_dqn.cli import __main__
 from keras_dqn.cli.options import flag
 from keras_dqn.config import Settings
 from keras_dqn.envs import AtariEnvs
+from keras_dqn.monitor import JsonLines
 from keras_dqn.replay import PrioritizedReplay
 from keras_dqn.runs.provenance import CHANGEABLE
 from keras_dqn.system.exit_codes import MEANINGS
 from tests import runs
 from tests.documents import NEED_KERAS
 from tests.documents import PACKAGE
+from tests.documents import PAGES
 from tests.documents import README
 from tests.documents import ROOT
 from tests.documents import modules_with_examples
 from tests.documents import run_examples
+from tests.records import make_info
+from tests.records import make_progress
 
 pytestmark = pytest.mark.numpy
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 COMMANDS = ("python examples/", "keras-dqn")
 
+TEXT = "\n\n".join(PAGES.values())
+
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SOURCE = re.compile(
+    r'^```python title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL
+)
 
 
-def code_blocks(language):
-    return [match[2] for match in _FENCE.finditer(README) if match[1] == language]
+def code_blocks(language, text=TEXT):
+    return [match[2] for match in _FENCE.finditer(text) if match[1] == language]
 
 
 def text_after(marker):
     """The paragraph or table under a comment."""
-    return README.split(f"<!-- {marker} -->\n")[1].split("\n\n")[0]
+    _, found = TEXT.split(f"<!-- {marker} -->\n")
+    return found.split("\n\n")[0]
 
 
 def table_after(marker):
@@ -50,6 +61,10 @@ def table_after(marker):
         [cell.strip().strip("`") for cell in line.strip("|").split("|")]
         for line in text_after(marker).splitlines()[2:]
     ]
+
+
+def _is_ours(span):
+    return any(span.startswith(command) for command in COMMANDS)
 
 
 def known_flags():
@@ -61,20 +76,22 @@ def known_flags():
     return set(re.findall(r"--[a-z][a-z-]+", printed.getvalue()))
 
 
-def test_every_flag_in_the_readme_exists():
+def test_every_flag_in_the_documents_exists():
     words = "\n".join(
         line
         for line in "\n".join(code_blocks("bash")).splitlines()
         if any(command in line for command in COMMANDS)
     )
-    spans = re.findall(r"`(--[^`]+)`", README)
+    spans = re.findall(r"`(--[^`]+)`", TEXT)
+    spans += [span for span in re.findall(r"`([^`\n]+)`", TEXT) if _is_ours(span)]
     mentioned = set(re.findall(r"--[a-z][a-z-]+", " ".join([words, *spans])))
     assert {"--env-steps", "--out", "--resume", "--smoke"} <= mentioned
     assert mentioned - known_flags() == set()
 
 
 def test_the_two_commands_are_those_of_the_project():
-    run, test = (block for block in code_blocks("bash") if block.count("\n") == 1)
+    blocks = code_blocks("bash", README)
+    run, test = (block for block in blocks if block.count("\n") == 1)
     assert run == (
         'pip install ".[jax]" && KERAS_BACKEND=jax python examples/breakout.py\n'
     )
@@ -87,29 +104,44 @@ def test_the_two_commands_are_those_of_the_project():
     assert all(f".[{extra}" in README for extra in extras - {"torch", "completion"})
 
 
-def test_every_example_in_the_readme_exists():
-    named = set(re.findall(r"examples/\w+\.py", README))
-    assert named == {f"examples/{path.name}" for path in ROOT.glob("examples/*.py")}
+def test_the_documents_name_every_example_and_no_other():
+    named = set(re.findall(r"examples/[\w/]+\.py", TEXT))
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+    assert {f"examples/{path.name}" for path in ROOT.glob("examples/*.py")} <= named
+
+
+def without_layout(code):
+    """Code without white space, since a formatter breaks lines by their indentation."""
+    return re.sub(r"\s+|,(?=\s*[)\]}])", "", code)
+
+
+def test_the_code_copied_into_the_pages_is_that_of_the_source():
+    copied = [found for text in PAGES.values() for found in _SOURCE.findall(text)]
+    assert len(copied) > 20
+    for name, code in copied:
+        source = (ROOT / name).read_text()
+        assert without_layout(code) in without_layout(source), f"{name}:\n{code}"
 
 
 def test_every_link_of_the_documents_leads_somewhere():
-    for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("tests/*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+    for path in [*(ROOT / name for name in PAGES), *ROOT.glob("tests/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
             is_web = target.startswith("https://")
             assert is_web or (path.parent / target).is_file(), f"{path.name}: {target}"
 
 
-def test_the_table_of_presets_in_the_readme_is_made_from_the_code(monkeypatch):
+def test_the_table_of_presets_is_made_from_the_code(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     preset_table = importlib.import_module("preset_table")
-    assert preset_table.updated(README) == README
+    page = preset_table.PAGE.read_text()
+    assert preset_table.updated(page) == page
     assert len(table_after("table: presets")) > 10
-    changed = README.replace("| `gamma` | 0.99 |", "| `gamma` | 0.98 |")
-    assert changed != README
-    assert preset_table.updated(changed) == README
+    changed = page.replace("| `gamma` | 0.99 |", "| `gamma` | 0.98 |")
+    assert changed != page
+    assert preset_table.updated(changed) == page
 
 
-def test_the_exit_codes_in_the_readme_are_all_there_are():
+def test_the_exit_codes_in_the_documents_are_all_there_are():
     rows = table_after("test: exit codes")
     assert {int(code): meaning for code, meaning in rows} == MEANINGS
 
@@ -129,16 +161,22 @@ def test_every_test_that_the_table_of_faults_names_exists():
             assert (ROOT / name).exists(), name
 
 
-def test_the_readme_names_what_a_resumed_run_may_change():
+def test_the_documents_name_what_a_resumed_run_may_change():
     named = re.findall(r"`(--[a-z-]+)`", text_after("test: changeable"))
     assert sorted(named) == sorted(flag(name) for name in CHANGEABLE)
 
 
-def test_the_readme_names_every_preset():
-    assert all(f"presets.{name}()" in README for name in presets.names())
+def test_the_documents_name_every_preset():
+    assert all(f"presets.{name}()" in TEXT for name in presets.names())
 
 
-def test_the_environment_options_in_the_readme_are_those_of_make_envs():
+def test_the_documents_name_every_command():
+    (commands,) = (block for block in code_blocks("bash") if "verify-resume" in block)
+    named = {line.split()[1] for line in commands.splitlines()}
+    assert named == set(__main__.COMMANDS)
+
+
+def test_the_environment_options_in_the_documents_are_those_of_make_envs():
     rows = table_after("test: options of make_envs")
     assert len(rows) > 5
     parameters = inspect.signature(AtariEnvs).parameters.values()
@@ -150,7 +188,7 @@ def test_the_environment_options_in_the_readme_are_those_of_make_envs():
     assert {name for name, *_ in rows} == set(defaults) - {"num_threads"}
 
 
-def test_the_memory_in_the_readme_is_what_the_replay_takes():
+def test_the_memory_in_the_documents_is_what_the_replay_takes():
     rows = table_after("test: memory")
     assert len(rows) == 3
     for capacity, nbytes in rows:
@@ -158,6 +196,21 @@ def test_the_memory_in_the_readme_is_what_the_replay_takes():
         assert int(nbytes) == replay.nbytes_when_full(
             num_envs=8, stored_shape=(4, 84, 84), dtype="uint8", frame_stack=4
         )
+
+
+def test_the_fields_of_the_log_in_the_documents_are_those_that_are_written(tmp_path):
+    log = tmp_path / "metrics.jsonl"
+    with JsonLines(log) as monitor:
+        monitor.start(make_info())
+        monitor.write(make_progress(0))
+    (record,) = (
+        line
+        for line in map(json.loads, log.read_text().splitlines())
+        if line["type"] == "metrics"
+    )
+    rows = text_after("test: metrics").splitlines()[2:]
+    named = re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in rows))
+    assert {"type", "env_steps", "time", *named} == set(record)
 
 
 def test_the_test_environments_install_what_the_package_requires():

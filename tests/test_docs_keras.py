@@ -1,51 +1,73 @@
-"""The README's code, and the docstrings' examples that need Keras, on a backend."""
-
-import re
+"""The code of the pages, and the docstrings' examples that need Keras, on a backend."""
 
 import keras
 import numpy as np
 import pytest
 
 from tests.documents import NEED_KERAS
-from tests.documents import README
+from tests.documents import PAGES
 from tests.documents import modules_with_examples
+from tests.documents import python_blocks
 from tests.documents import run_examples
 
-_BLOCK = re.compile(
-    r"(?:^<!-- test: ([^\n]*) -->\n)?^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL
-)
+BLOCKS = {name: list(python_blocks(text)) for name, text in PAGES.items()}
+# With checks of what they leave, below.
+CHECKED = ("README.md", "docs/network.md", "docs/environment.md", "docs/use.md")
+OTHERS = [name for name in BLOCKS if BLOCKS[name] and name not in CHECKED]
 
 
-def readme_code():
-    """Yields the README's Python blocks, with the hours taken out of them.
-
-    A comment above a block says what is replaced: `2**14 -> 2**10; this -> that`.
-    """
-    for replacements, code in _BLOCK.findall(README):
-        for replacement in filter(None, replacements.split("; ")):
-            old, new = replacement.split(" -> ")
-            assert code.count(old) == 1, f"{old!r} is not once in:\n{code}"
-            code = code.replace(old, new)
-        yield code
-
-
-def test_the_code_of_the_readme_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def run_page(tmp_path, monkeypatch):
+    """A function that runs the code of a page from top to bottom."""
     monkeypatch.chdir(tmp_path)
-    blocks = list(readme_code())
-    assert len(blocks) == 4
-    seen = {}
-    for code in blocks:
-        exec(compile(code, "README.md", "exec"), seen)
-    printed = capsys.readouterr().out
-    assert "ALE/Breakout: mean score" in printed
-    assert "CartPole-v1: mean score" in printed
+
+    def run(name):
+        seen = {"__name__": "page"}
+        for code in BLOCKS[name]:
+            exec(compile(code, name, "exec"), seen)
+        return seen
+
+    return run
+
+
+def test_the_code_of_the_readme_runs_from_top_to_bottom(run_page, capsys, tmp_path):
+    seen = run_page("README.md")
+    assert len(BLOCKS["README.md"]) == 2
+    assert "ALE/Breakout: mean score" in capsys.readouterr().out
     assert seen["q_values"].shape == (1, 4)
     assert 0 <= seen["action"] < 4
     assert (tmp_path / "breakout.keras").is_file()
+
+
+def test_a_network_of_your_own_is_trained_with_environments_and_offline(
+    run_page, capsys
+):
+    seen = run_page("docs/network.md")
+    assert len(BLOCKS["docs/network.md"]) == 2
+    assert "CartPole-v1: mean score" in capsys.readouterr().out
     # `fit` did train: the model is no longer what it was copied from.
     before = keras.ops.convert_to_numpy(seen["agent"].network(np.ones((1, 4))))
     after = keras.ops.convert_to_numpy(seen["model"](np.ones((1, 4), "float32")))
     assert not np.allclose(before, after)
+
+
+def test_an_environment_of_your_own_is_played(run_page, capsys):
+    seen = run_page("docs/environment.md")
+    assert "Corridor: mean score" in capsys.readouterr().out
+    assert seen["agent"].replay.size == 320
+
+
+def test_a_trained_network_is_used_saved_and_loaded(run_page, tmp_path):
+    seen = run_page("docs/use.md")
+    assert 8 <= seen["score"] <= 500
+    assert seen["q_values"].shape == (1, 2)
+    assert seen["actions"].tolist() == seen["q_values"].argmax(1).tolist()
+    assert (tmp_path / "cartpole.keras").is_file()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_code_of_a_page_runs_from_top_to_bottom(name, run_page):
+    run_page(name)
 
 
 @pytest.mark.parametrize("name", NEED_KERAS)
