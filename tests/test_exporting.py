@@ -1,5 +1,6 @@
 """Networks for other runtimes: each is opened again in its own, and compared."""
 
+import importlib
 import importlib.util
 import pathlib
 import re
@@ -60,6 +61,16 @@ def test_each_format_is_opened_again_and_equal_or_refused_by_name(name, tmp_path
         expected = network.predict_on_batch(observations)
         outputs = exporting.outputs_of(path, name, observations)
         np.testing.assert_allclose(outputs, expected, atol=1e-4)
+
+
+def test_the_table_of_formats_is_made_from_the_code(monkeypatch):
+    docs = pathlib.Path(__file__).parents[1] / "docs"
+    monkeypatch.syspath_prepend(str(docs))
+    table = importlib.import_module("export_table")
+    text = (docs / "export.md").read_text()
+    assert table.updated(text) == text
+    changed = text.replace("| float32, float16, int8 |", "| float32 |")
+    assert changed != text and table.updated(changed) == text
 
 
 def test_the_command_offers_every_format():
