@@ -61,7 +61,10 @@ def test_a_trained_network_is_used_saved_and_loaded(run_page, tmp_path):
     seen = run_page("docs/use.md")
     assert 8 <= seen["score"] <= 500
     assert seen["q_values"].shape == (1, 2)
-    assert seen["actions"].tolist() == seen["q_values"].argmax(1).tolist()
+    # `policy` is now that of the network that was saved and loaded.
+    again = seen["policy"](seen["observations"])
+    assert seen["actions"].tolist() == again.tolist()
+    assert seen["action"] == seen["q_values"][0].argmax()
     assert (tmp_path / "cartpole.keras").is_file()
 
 
