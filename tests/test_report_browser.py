@@ -1,44 +1,15 @@
 """A page of `keras-dqn report` in a browser: Chromium, without a window."""
 
-import re
-import shutil
-import subprocess
-
 import pytest
 
 from tests import logs
 from tests import runs
+from tests.browser import opened
 from tests.pages import Page
 
 pytestmark = [pytest.mark.numpy, pytest.mark.slow]
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LIGHT_AND_DARK = {1: "rgb(29, 33, 39)", 0: "rgb(232, 234, 237)"}  # of text
-
-
-def opened(path, profile, scheme):
-    """Returns the page after its scripts have run, and what the console shows."""
-    found = [name for name in BROWSERS if shutil.which(name)]
-    if not found:
-        pytest.fail(f"This test needs one of these on PATH: {', '.join(BROWSERS)}")
-    command = [
-        found[0],
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        f"--user-data-dir={profile}",
-        f"--blink-settings=preferredColorScheme={scheme}",
-        "--enable-logging=stderr",
-        "--window-size=1280,2000",
-        "--virtual-time-budget=20000",
-        "--dump-dom",
-        path.as_uri(),
-    ]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, check=True
-    )
-    return done.stdout, re.findall(r".*CONSOLE.*", done.stderr)
 
 
 @pytest.mark.parametrize("scheme", LIGHT_AND_DARK)
@@ -48,7 +19,7 @@ def test_the_charts_are_drawn_without_an_error(scheme, tmp_path):
     lines += [logs.evaluation(2_000, [1.0, 2.0]), logs.evaluation(4_900, [3.0, 4.0])]
     run = logs.write(tmp_path / "run", lines)
     assert runs.command("report", run) == 0
-    text, console = opened(run / "report.html", tmp_path / "profile", scheme)
+    text, console = opened((run / "report.html").as_uri(), tmp_path / "profile", scheme)
     assert console == []
     found = Page(text)
     drawn = [a for _, a in found.tags if "js-plotly-plot" in a.get("class", "")]
