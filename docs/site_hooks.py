@@ -22,6 +22,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "benchmarks/README.md",
     "benchmarks/learning/README.md",
+    "examples/apps/README.md",
     "tests/reference_rows.md",
 )
 PICTURES = ("benchmarks/learning/curves/*.png",)
