@@ -28,6 +28,7 @@ PAGES = (
 PICTURES = ("benchmarks/learning/curves/*.png",)
 SHIM = "https://unpkg.com/iframe-worker/shim"
 NAMES = "<!-- public names -->"
+WITH_INHERITED = ("keras_dqn.agent.DQNAgent",)  # from classes with no page
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#:]+)(#[^)]*)?\)")
 _MATH = re.compile(r"^```math\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -94,4 +95,7 @@ def public_names():
         for name, module in found["_NAMES"].items()
         if module not in modules
     ]
-    return "\n\n".join(f"::: {name}" for name in [*names, *modules])
+    blocks = {name: f"::: {name}" for name in [*names, *modules]}
+    for name in WITH_INHERITED:
+        blocks[name] += "\n    options:\n      inherited_members: true"
+    return "\n\n".join(blocks.values())
