@@ -30,7 +30,7 @@ def programs(envs):
     observation = np.ones(4, np.float32)
     actions = np.zeros(GAMES, np.int64)
     with make_envs("CartPole-v1", GAMES) as cartpole:
-        encode, check_reward = cartpole._encode, gymnasium_envs._check_reward
+        encode, check_reward = cartpole._encode, gymnasium_envs.check_reward
     nothing = int
     return {
         "Q-values are finite": (
