@@ -114,11 +114,10 @@ class DQNAgent(Player, Savable):
         Raises:
             TypeError, ValueError: If an argument cannot be used.
         """
-        Scalar(huber_delta)  # checks it
         self._compiled = {
             "optimizer": as_optimizer(optimizer),
-            "double_q": double_q,
-            "huber_delta": huber_delta,
+            "double_q": bool(double_q),
+            "huber_delta": float(Scalar(huber_delta).huber_delta),
             "jit_compile": jit_compile,
         }
         if self._learner is not None:

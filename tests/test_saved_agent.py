@@ -32,7 +32,7 @@ def state(agent):
 
 
 def test_a_loaded_agent_goes_on_as_the_saved_one_does(tmp_path):
-    agent = make_agent(double_q=False)
+    agent = make_agent(double_q=np.False_, huber_delta=np.float32(0.5))
     agent.fit("CartPole-v1", **FIT)
     agent.save(tmp_path / "agent")
     loaded = keras_dqn.DQNAgent.load(tmp_path / "agent")
