@@ -49,6 +49,8 @@ def on_page_markdown(markdown, page, config, files):
     def link(match):
         mark, text, target, anchor = match.groups(default="")
         path = os.path.relpath(source.parent / target, ROOT).replace(os.sep, "/")
+        if not (ROOT / path).exists():
+            return match[0]  # which MkDocs reports
         name = path.removeprefix("docs/")
         if files.get_file_from_path(name) is None:  # not in the site, such as a program
             return text if text.strip("`") == path else f"{text} (`{path}`)"
