@@ -87,6 +87,7 @@ def wait_until_it_trains(process, out):
     wait_until(lambda: log.exists() and b'"episode"' in log.read_bytes(), process)
 
 
+@pytest.mark.slow
 def test_a_request_to_the_command_alone_reaches_the_run_that_trains(tmp_path, start):
     process = start(tmp_path)
     process.send_signal(signal.SIGUSR1)  # too early to save anything
