@@ -6,6 +6,7 @@ Each run has a process of its own, so that none of them can change another.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import pathlib
 import shlex
 import signal
@@ -99,7 +100,10 @@ class _Children:
             return EXIT_STOPPED
         if self.was_stopped:  # while the process was being made
             self._process.terminate()
-        code = self._process.wait()
+        code = None
+        while code is None:  # not one long wait, in which a signal may go unnoticed
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(timeout=1.0)
         self._process = None
         return code if code >= 0 else _KILLED - code
 
