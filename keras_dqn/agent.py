@@ -25,7 +25,11 @@ from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import as_envs
 from keras_dqn.envs.arguments import check_envs
 from keras_dqn.models.checking import check_fits
+from keras_dqn.models.checking import check_given
 from keras_dqn.models.checking import check_network
+from keras_dqn.models.single_input import Observation
+from keras_dqn.models.single_input import has_single_input
+from keras_dqn.models.single_input import single_input
 from keras_dqn.monitor import Monitor
 from keras_dqn.monitor import RunInfo
 from keras_dqn.monitor import make_console
@@ -60,8 +64,9 @@ class DQNAgent(Player, Savable):
     ```
 
     Args:
-        network: Functional or Sequential `keras.Model`, one input, output
-            `(batch, actions)`. It is trained in place.
+        network: `keras.Model` with an output `(batch, actions)`. It is trained in
+            place. With several inputs, they are the parts of a `Dict` or `Tuple`
+            observation, see `models.single_input`.
         replay: `PrioritizedReplay` or `UniformReplay`. Default: prioritized, with
             a capacity of 2**14 transitions.
 
@@ -70,7 +75,7 @@ class DQNAgent(Player, Savable):
     """
 
     def __init__(self, network: keras.Model, replay: Replay | None = None) -> None:
-        check_network(network)
+        check_given(network)
         super().__init__()
         self._network = network
         self.replay = as_replay(replay)
@@ -140,10 +145,11 @@ class DQNAgent(Player, Savable):
         check_envs(envs, self._training_envs)
         if self._compiled is None:
             raise RuntimeError("Call `compile` before `build` or `fit`.")
-        check_fits(self._network, envs)
+        observation = Observation.of(envs)
+        check_fits(self._trained(observation), envs)
         self.replay.build(**stored_by(envs))
         self._stored = {**stored_by(envs), "dtype": str(envs.observation_dtype)}
-        self._build_learner(envs.frame_stack)
+        self._build_learner(envs.frame_stack, observation)
         self._envs = envs
 
     def fit(
@@ -286,14 +292,29 @@ class DQNAgent(Player, Savable):
         elif frames is None or frames is not self._learner.frames:
             self._learner.attach_frames(self.replay.attach_frames(DeviceFrames))
 
-    def _build_learner(self, frame_stack):
+    def _trained(self, observation):
+        """Returns the network with one input, whose variables are trained."""
+        if has_single_input(self._network):
+            return self._network
+        if self._single_input is None:
+            trained = single_input(self._network, observation)
+            check_network(trained)
+            self._single_input, self._observation = trained, observation
+        elif observation != self._observation:
+            raise ValueError(
+                "`envs` must give the observations of those before. Received: "
+                f"{observation}. Before: {self._observation}"
+            )
+        return self._single_input
+
+    def _build_learner(self, frame_stack, observation):
         """Returns the learner, and creates it if there is none."""
         if self._learner is None:
             if self._compiled is None:
                 self.compile()
             options = self._compiled
             model = DQN(
-                self._network,
+                self._trained(observation),
                 distribution=Scalar(options["huber_delta"]),
                 backup="double" if options["double_q"] else "greedy",
                 # Stacks are transposed to channels-last on the device: here it is slow.

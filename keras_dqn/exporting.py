@@ -210,7 +210,7 @@ def export(
 
     Raises:
         ValueError: If there is no such format, the backend cannot export it in this
-            precision, or `path` has another suffix.
+            precision, `path` has another suffix, or `network` has several inputs.
         ImportError: If a module is missing.
         ExportError: If Keras fails.
         OSError: If the files cannot be written, see also `check_replaceable`.
@@ -225,6 +225,11 @@ def export(
         from keras_dqn.backend.torch import exported  # here: it imports PyTorch
 
         options = exported.options()
+    if len(network.inputs) != 1:
+        raise ValueError(
+            "`network` must have one input. Keras's own `Model.export` writes any "
+            f"network. Received: {len(network.inputs)} inputs"
+        )
     model = with_precision(network, precision)
     model = greedy_network(model) if greedy else model
     model(np.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype))  # for ONNX

@@ -15,6 +15,7 @@ from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_evaluation_envs
 from keras_dqn.envs.arguments import check_envs
 from keras_dqn.models.checking import check_fits
+from keras_dqn.models.single_input import Observation
 from keras_dqn.policy import Policy
 
 
@@ -24,9 +25,12 @@ class Player:
     network: keras.Model  # with up-to-date variables
     # Defined by `DQNAgent`.
     _network: keras.Model
-    _build_learner: Callable[[int], Learner]
+    _trained: Callable[[Observation], keras.Model]
+    _build_learner: Callable[[int, Observation | None], Learner]
 
     def __init__(self) -> None:
+        self._single_input: keras.Model | None = None
+        self._observation: Observation | None = None  # for which it was made
         self._envs: VectorEnvs | None = None
         self._training_envs: VectorEnvs | None = None  # while `fit` runs
         self._own_policy: Policy | None = None
@@ -53,6 +57,11 @@ class Player:
             epsilon, seed: See `Policy`.
         """
         return Policy(self, epsilon, seed)
+
+    @property
+    def observation(self) -> Observation | None:
+        """What a network with several inputs, or without any, is trained on."""
+        return self._observation
 
     def summary(self, **options: Any) -> None:
         """Prints the layers of the network, see `keras.Model.summary`."""
@@ -112,8 +121,9 @@ class Player:
 
     def _evaluate(self, envs, episodes, epsilon, seed, stop, on_game):
         check_envs(envs, self._training_envs)
-        check_fits(self._network, envs)
-        q_values = self._build_learner(envs.frame_stack).q_values
+        observation = Observation.of(envs)
+        check_fits(self._trained(observation), envs)
+        q_values = self._build_learner(envs.frame_stack, observation).q_values
         # While `fit` runs, Ctrl-C only ends `fit`.
         with evaluation.stopping(stop, self._training_envs is None) as stops:
             return evaluation.evaluate(

@@ -11,6 +11,11 @@ import numpy as np
 from keras_dqn import checks
 from keras_dqn.backend import QFunction
 from keras_dqn.exploration import epsilon_greedy
+from keras_dqn.models.single_input import Observation
+from keras_dqn.models.single_input import as_vector
+from keras_dqn.models.single_input import parts_of
+from keras_dqn.models.single_input import single_input
+from keras_dqn.models.single_input import size_of
 
 
 class HasNetwork(Protocol):
@@ -29,8 +34,8 @@ class Policy:
     ```
 
     Args:
-        network: `keras.Model` with one input and an output `(batch, actions)`, or an
-            agent, whose current weights are used.
+        network: Functional or Sequential `keras.Model` with an output
+            `(batch, actions)`, or an agent, whose current weights are used.
         epsilon: Float from 0 to 1, probability of a random action. It can be changed
             between calls.
         seed: Integer, at least 0, of the random actions. `None`: another one each
@@ -56,7 +61,10 @@ class Policy:
         if seed is not None:
             checks.integer("seed", seed, minimum=0)
         self._rng = np.random.default_rng(seed)
-        self._q_function = QFunction(self.network, _same, _same)
+        observation = _observation(network, self.network)
+        self._parts = observation.parts
+        self._single_input = single_input(self.network, observation)
+        self._q_function = QFunction(self._single_input, _same, _same)
 
     @property
     def network(self) -> keras.Model:
@@ -69,7 +77,8 @@ class Policy:
         Args:
             observations: Array: one observation, or a batch `(n, *observation)`, laid
                 out as the network takes it. For Atari: `(84, 84, 4)` uint8, oldest
-                frame first.
+                frame first. For several inputs: a dictionary of arrays by name, or a
+                list of them.
 
         Returns:
             Integer for one observation, int64 array `(n,)` for a batch: numbers from
@@ -101,7 +110,10 @@ class Policy:
 
     def _as_batch(self, observations):
         """Returns a batch of the input's dtype, and whether it is one observation."""
-        tensor = self.network.inputs[0]  # an agent brings its network up to date here
+        _ = self.network  # an agent brings its network up to date here
+        if self._parts is not None and not isinstance(observations, np.ndarray):
+            return as_vector(observations, self._parts)
+        tensor = self._single_input.inputs[0]
         dtype = keras.backend.standardize_dtype(tensor.dtype)
         given = np.asarray(observations)
         is_single = given.ndim == len(tensor.shape) - 1
@@ -128,13 +140,26 @@ def _check(network):
             'keras_dqn.load_network("a.keras")',
         )
         raise checks.wrong_kind("network", rule, network, instead)
+
+
+def _observation(source, network):
+    """Returns the `Observation` of a network or an agent."""
+    known = getattr(source, "observation", None)
+    if isinstance(known, Observation):
+        return known
     inputs = getattr(network, "inputs", None)  # a subclassed model has none
     outputs = network.outputs if inputs else []
-    if not inputs or len(inputs) != 1 or len(outputs) != 1 or outputs[0].ndim != 2:
+    if not inputs or len(outputs) != 1 or outputs[0].ndim != 2:
         raise ValueError(
-            "`network` must have one input and one output of shape (batch, actions). "
+            "`network` must have inputs and one output of shape (batch, actions). Of "
+            "a subclassed model, make `keras.Model(inputs, subclassed(inputs))`; an "
+            "agent knows its inputs after `build` or `fit`. "
             f"Received: {network!r}"
         )
+    if len(inputs) == 1:
+        return Observation(tuple(inputs[0].shape[1:]), inputs[0].dtype, None)
+    parts = parts_of(network)
+    return Observation((size_of(parts),), "float32", parts)
 
 
 def _same(tensor):

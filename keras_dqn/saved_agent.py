@@ -20,6 +20,7 @@ import numpy as np
 from keras_dqn import checkpoint
 from keras_dqn.backend import Learner
 from keras_dqn.models import load_network
+from keras_dqn.models.single_input import Observation
 from keras_dqn.replay import Replay
 from keras_dqn.replay.arguments import from_settings
 
@@ -33,6 +34,7 @@ class Savable:
     network: keras.Model
     replay: Replay
     _learner: Learner | None
+    _observation: Observation | None
     _compiled: dict[str, Any] | None
     _stored: dict[str, Any] | None
     _fits: int
@@ -61,6 +63,7 @@ class Savable:
             "replay": self.replay.settings,
             "stored": self._stored,
             "fits": self._fits,
+            "observation": self._observation,
             "stack_first": None if learner is None else learner.model.stack_first,
         }
         is_filled = replay and self._stored is not None
@@ -89,7 +92,10 @@ class Savable:
         if values["compiled"] is not None:
             agent.compile(**values["compiled"])
         if "learner" in parts:
-            learner = agent._build_learner(int(values["stack_first"]))
+            observation = values.get("observation")
+            if observation is not None:
+                observation = Observation.from_json(observation)
+            learner = agent._build_learner(int(values["stack_first"]), observation)
             learner.load_state_dict(parts["learner"])
         if "replay" in parts:
             agent.replay.build(**agent._stored)

@@ -43,12 +43,13 @@ def test_a_network_of_your_own_is_trained_with_environments_and_offline(
     run_page, capsys
 ):
     seen = run_page("docs/network.md")
-    assert len(BLOCKS["docs/network.md"]) == 2
+    assert len(BLOCKS["docs/network.md"]) == 3
     assert "CartPole-v1: mean score" in capsys.readouterr().out
     # `fit` did train: the model is no longer what it was copied from.
     before = keras.ops.convert_to_numpy(seen["agent"].network(np.ones((1, 4))))
     after = keras.ops.convert_to_numpy(seen["model"](np.ones((1, 4), "float32")))
     assert not np.allclose(before, after)
+    assert seen["presser"].replay.size == 320
 
 
 def test_an_environment_of_your_own_is_played(run_page, capsys):

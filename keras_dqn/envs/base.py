@@ -51,6 +51,8 @@ class VectorEnvs(abc.ABC):
         observation_shape: Tuple, the shape of one input of the network:
             `(84, 84, 4)` for Atari.
         observation_dtype: `np.dtype` of the observations.
+        observation_parts: What a `Dict` or `Tuple` observation is made of, see
+            `Encoder.parts`, or `None`.
         stored_shape: Tuple, the shape of one element of `Step.observations`:
             `(4, 84, 84)` for Atari, oldest frame first; elsewhere
             `observation_shape`.
@@ -68,6 +70,7 @@ class VectorEnvs(abc.ABC):
     action_meanings: tuple[str, ...] | None = None
     observation_shape: tuple[int, ...]
     observation_dtype: np.dtype
+    observation_parts: tuple[tuple[str | int, tuple[int, ...]], ...] | None = None
     stored_shape: tuple[int, ...]
     frame_stack: int = 0
     options: dict[str, Any]

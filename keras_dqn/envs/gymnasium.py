@@ -126,6 +126,7 @@ class GymnasiumEnvs(VectorEnvs):
         self._shows_images = encoder.shows_images
         self.stored_shape = self.observation_shape = encoder.shape
         self.observation_dtype = encoder.dtype
+        self.observation_parts = encoder.parts
 
     def _reset(self, seeds):
         return np.stack([self._restart(i, int(seed)) for i, seed in enumerate(seeds)])

@@ -29,6 +29,9 @@ class Encoder:
         dtype: `np.dtype`, uint8 or float32.
         shows_images: Bool, whether observations are uint8 images: `(height, width)`,
             or with a last axis of 1 or 3 colors.
+        parts: Tuple of pairs `(name, shape)`: what a `Dict` (for a `Tuple`: number and
+            shape) puts into the vector, in its order. Parts of these kinds inside it
+            are vectors. `None` for any other space.
 
     Raises:
         ValueError: If `space` is of another kind.
@@ -36,6 +39,7 @@ class Encoder:
 
     shape: tuple[int, ...]
     encode: Callable[[str, Any], np.ndarray]
+    parts: tuple[tuple[str | int, tuple[int, ...]], ...] | None = None
 
     def __init__(self, env_id: str, space: spaces.Space) -> None:
         is_nested = isinstance(space, spaces.Dict | spaces.Tuple)
@@ -43,6 +47,7 @@ class Encoder:
             self.shape = spaces.flatten_space(space).shape
             self.dtype, self.shows_images = np.dtype("float32"), False
             self.encode, self._space = self._flat, space
+            self.parts = tuple(_parts(space))
             return
         if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiBinary):
             raise ValueError(
@@ -114,6 +119,16 @@ class Encoder:
                     return
         rule = f"of shape {space.shape} and dtype {space.dtype}, as declared"
         _refuse(where, observation, f"{rule}, or be cast to it without loss")
+
+
+def _parts(space):
+    """Yields the name (or number) and the shape of each part of a space."""
+    inner = space.spaces
+    items = inner.items() if isinstance(space, spaces.Dict) else enumerate(inner)
+    for name, part in items:
+        is_array = isinstance(part, spaces.Box | spaces.MultiBinary)
+        shape = part.shape if is_array else (spaces.flatdim(part),)
+        yield name, tuple(int(side) for side in shape)
 
 
 def _as_array(observation):

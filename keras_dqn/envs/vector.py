@@ -58,6 +58,7 @@ class GymnasiumVectorEnvs(VectorEnvs):
         self._shows_images = encoder.shows_images
         self.stored_shape = self.observation_shape = encoder.shape
         self.observation_dtype = encoder.dtype
+        self.observation_parts = encoder.parts
         self.recipe = (_constructor(env), {"flatten_actions": flatten_actions})
         self.options = {
             "env_id": self.env_id,

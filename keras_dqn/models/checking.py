@@ -8,11 +8,34 @@ from typing import Any
 
 import keras
 
+from keras_dqn import checks
+from keras_dqn.models.single_input import has_single_input
+
 BOUNDED_ACTIVATIONS = ("softmax", "sigmoid", "tanh", "relu", "softplus", "hard_sigmoid")
 
 
+def check_given(network: object) -> None:
+    """Raises an error unless an agent can be made of `network`.
+
+    Networks that have several inputs, or none before they are called, are checked once
+    the observations are known, see `single_input`.
+
+    Args:
+        network: Any object.
+
+    Raises:
+        TypeError: If it is not a `keras.Model`.
+        ValueError: See `check_network`.
+    """
+    if not isinstance(network, keras.Model):
+        rule = "a `keras.Model`"
+        raise checks.wrong_kind("network", rule, network, "keras.Model(inputs, q)")
+    if has_single_input(network):
+        check_network(network)
+
+
 def check_network(network: object) -> None:
-    """Raises an error unless `network` can be trained here.
+    """Raises an error unless `network` can be trained by a `DQN`.
 
     Args:
         network: Any object.

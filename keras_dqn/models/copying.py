@@ -10,6 +10,7 @@ copied is refused, because its target network would compute another function.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import itertools
 import re
 import types
@@ -112,6 +113,7 @@ def _rebuild(layer):
         if isinstance(value, types.FunctionType)
     }
     config["config"] |= {k: v for k, v in functions.items() if k in config["config"]}
+    config["config"] = _accepted(layer, config["config"])
     unregistered = [*map(type, (layer, *sublayers(layer))), *functions.values()]
     clone = keras.saving.deserialize_keras_object(
         config,
@@ -124,6 +126,18 @@ def _rebuild(layer):
     }
     _set_attributes(clone, dict.fromkeys(initializers, keras.initializers.Zeros()))
     return clone, initializers
+
+
+def _accepted(layer, config):
+    """Returns `config` without what Keras adds, if the constructor does not take it.
+
+    `trainable` is set later. If the others matter, `check_copy` finds it.
+    """
+    parameters = inspect.signature(type(layer).__init__).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return config
+    added = {"name", "trainable", "dtype"} - set(parameters)
+    return {name: value for name, value in config.items() if name not in added}
 
 
 def _set_attributes(layer, values):

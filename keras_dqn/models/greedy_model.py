@@ -10,8 +10,8 @@ def greedy(network: keras.Model) -> keras.Model:
     """Returns a model of the same layers whose output is the greedy action.
 
     Args:
-        network: Functional or Sequential `keras.Model` with one input and one output,
-            the Q-values `(batch, num_actions)`.
+        network: Functional or Sequential `keras.Model` with one output, the Q-values
+            `(batch, num_actions)`.
 
     Returns:
         Functional `keras.Model`, which shares the layers. Output: int32, `(batch,)`,
@@ -23,4 +23,5 @@ def greedy(network: keras.Model) -> keras.Model:
     found = ops.cumsum(ops.cast(q_values >= best, "float32"), axis=-1)
     # How many actions come before the first of the best.
     actions = ops.sum(ops.cast(found < 0.5, "int32"), axis=-1)
-    return keras.Model(network.inputs[0], actions, name=f"{network.name}_greedy")
+    inputs = network.inputs[0] if len(network.inputs) == 1 else network.input
+    return keras.Model(inputs, actions, name=f"{network.name}_greedy")
