@@ -2,6 +2,7 @@
 
 from keras_dqn import envs as envs
 from keras_dqn import exploration as exploration
+from keras_dqn import interfaces as interfaces
 from keras_dqn import models as models
 from keras_dqn import presets as presets
 from keras_dqn import pretrained as pretrained

@@ -9,21 +9,22 @@ from typing import Any
 import keras
 
 from keras_dqn import checks
+from keras_dqn import interfaces
 from keras_dqn import presets
 from keras_dqn import run_state
 from keras_dqn import training
-from keras_dqn.algorithms.arguments import as_optimizer
-from keras_dqn.algorithms.dqn import DQN
-from keras_dqn.algorithms.dqn import Scalar
+from keras_dqn.algorithms.arguments import Compiled
 from keras_dqn.backend import DeviceFrames
 from keras_dqn.backend import Learner
 from keras_dqn.backend import backend_versions
 from keras_dqn.backend import device_name
+from keras_dqn.choices import Choices
 from keras_dqn.config import Settings
 from keras_dqn.envs import AnyEnv
 from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import as_envs
 from keras_dqn.envs.arguments import check_envs
+from keras_dqn.exploration import epsilon_greedy
 from keras_dqn.models.checking import check_fits
 from keras_dqn.models.checking import check_given
 from keras_dqn.models.checking import check_network
@@ -33,8 +34,8 @@ from keras_dqn.models.single_input import single_input
 from keras_dqn.monitor import Monitor
 from keras_dqn.monitor import RunInfo
 from keras_dqn.monitor import make_console
+from keras_dqn.monitor.arguments import as_monitor
 from keras_dqn.monitor.arguments import check_callbacks
-from keras_dqn.monitor.arguments import check_monitors
 from keras_dqn.monitor.keras_callbacks import Callback
 from keras_dqn.monitor.keras_callbacks import called
 from keras_dqn.player import Player
@@ -67,8 +68,9 @@ class DQNAgent(Player, Savable):
         network: `keras.Model` with an output `(batch, actions)`. It is trained in
             place. With several inputs, they are the parts of a `Dict` or `Tuple`
             observation, see `models.single_input`.
-        replay: `PrioritizedReplay` or `UniformReplay`. Default: prioritized, with
-            a capacity of 2**14 transitions.
+        replay: `PrioritizedReplay`, `UniformReplay`, or one of your own, see
+            `interfaces.Replay`. Default: prioritized, with a capacity of 2**14
+            transitions.
 
     Raises:
         TypeError, ValueError: If `network` cannot be trained, see `DQN`.
@@ -79,7 +81,7 @@ class DQNAgent(Player, Savable):
         super().__init__()
         self._network = network
         self.replay = as_replay(replay)
-        self._compiled: dict[str, Any] | None = None
+        self._compiled: Compiled | None = None
         self._learner: Learner | None = None
         self._stored: dict[str, Any] | None = None  # of the last `build`
         self._fits = 0
@@ -104,6 +106,8 @@ class DQNAgent(Player, Savable):
         *,
         double_q: bool = True,
         huber_delta: float = 1.0,
+        backup: interfaces.Backup | str | None = None,
+        distribution: interfaces.Distribution | None = None,
         jit_compile: bool | str = "auto",
     ) -> None:
         """Configures training. Training that was already done is kept.
@@ -114,17 +118,17 @@ class DQNAgent(Player, Savable):
             double_q: Boolean. Whether the next action in a target is chosen by the
                 online network (double Q-learning) or by the target network.
             huber_delta: Positive float, see `algorithms.dqn.Scalar`.
+            backup: Which next action targets are computed for, in place of `double_q`:
+                `"double"`, `"greedy"` or an object of your own, see `interfaces`.
+            distribution: What the outputs mean. Default: `Scalar(huber_delta)`.
             jit_compile: `"auto"`, `True` or `False`, see `Learner`.
 
         Raises:
             TypeError, ValueError: If an argument cannot be used.
         """
-        self._compiled = {
-            "optimizer": as_optimizer(optimizer),
-            "double_q": bool(double_q),
-            "huber_delta": float(Scalar(huber_delta).huber_delta),
-            "jit_compile": jit_compile,
-        }
+        self._compiled = Compiled.of(
+            optimizer, double_q, huber_delta, backup, distribution, jit_compile
+        )
         if self._learner is not None:
             self._learner.sync_variables()  # keeps the trained weights
         self._learner = None
@@ -159,8 +163,11 @@ class DQNAgent(Player, Savable):
         *,
         settings: Settings | None = None,
         state: run_state.RunState | None = None,
-        monitors: Monitor | str | None = "auto",
+        monitors: Monitor | interfaces.Monitor | str | None = "auto",
         callbacks: Sequence[Callback] = (),
+        exploration: interfaces.Exploration = epsilon_greedy,
+        epsilon: interfaces.Schedule | None = None,
+        beta: interfaces.Schedule | None = None,
         **changes: Any,
     ) -> Progress | None:
         """Trains for `env_steps` agent steps.
@@ -182,10 +189,14 @@ class DQNAgent(Player, Savable):
                 of environments and replay are read from these objects.
             state: `run_state.RunState` to resume from, or `None`.
             monitors: `"auto"` (a live panel on a terminal, otherwise text lines),
-                `None` (no output), or a `monitor.Monitor`, which is closed.
+                `None` (no output), or a `monitor.Monitor` or `interfaces.Monitor`,
+                which is closed.
             callbacks: Callables `callback(agent, progress)`, called after every
                 iteration, that end the run if they return true; and Keras callbacks,
                 see `monitor.keras_callbacks`.
+            exploration: Function that chooses actions, see `interfaces.Exploration`.
+            epsilon, beta: Schedules of your own, see `interfaces.Schedule`. Default:
+                those of the settings.
             **changes: Fields of `Settings` for the training loop: `batch_size`,
                 `epsilon_endpoints`, `target_sync_env_steps`, `seed`, ...
 
@@ -199,16 +210,19 @@ class DQNAgent(Player, Savable):
             FloatingPointError: If a loss, gradient or Q-value is NaN or infinite.
         """
         checks.instance("settings", settings, Settings, "keras_dqn.Settings(...)")
-        check_monitors(monitors)
+        monitors = as_monitor(monitors)
         check_callbacks(callbacks)
         checks.instance("state", state, run_state.RunState, "None")
         if env_steps is not None:
             changes["env_steps"] = env_steps
         with as_envs(envs, **presets.options_for(envs, settings)) as made:
             check_envs(made, self._training_envs)
-            return self._fit(made, settings, state, monitors, callbacks, changes)
+            choices = Choices.of(exploration, epsilon, beta, changes)
+            return self._fit(
+                made, settings, state, monitors, callbacks, choices, changes
+            )
 
-    def _fit(self, envs, settings, state, monitors, callbacks, changes):
+    def _fit(self, envs, settings, state, monitors, callbacks, choices, changes):
         settings = presets.for_fit(envs, self.replay, settings, changes)
         training.check_learning_starts(
             settings, self.replay.size, 0 if state is None else state.iteration
@@ -227,7 +241,7 @@ class DQNAgent(Player, Savable):
         with monitors, signals.handled() as requests:
             monitors.start(self.run_info(envs, settings))
             with called(callbacks, self, settings, monitors, requests) as functions:
-                options = (settings, state, monitors, functions, requests)
+                options = (settings, state, monitors, functions, choices, requests)
                 return self._run_loop(envs, *options)
 
     def run_info(self, envs: VectorEnvs, settings: Settings) -> RunInfo:
@@ -246,14 +260,16 @@ class DQNAgent(Player, Savable):
             seed=settings.seed,
         )
 
-    def _run_loop(self, envs, settings, state, monitors, callbacks, requests):
+    def _run_loop(self, envs, settings, state, monitors, callbacks, choices, requests):
         """Runs the loop with monitors and callbacks. Returns the last record."""
         if requests.stop:
             return None
         if state.iteration == 0:
             self._learner.sync_target()
         progress = warning = None
-        records = training.run(self._learner, self.replay, envs, settings, state)
+        records = training.run(
+            self._learner, self.replay, envs, settings, state, choices
+        )
         is_consistent = True
         self._training_envs = envs
         phases = training.Phases(settings, state, self.replay, monitors.phase)
@@ -312,14 +328,6 @@ class DQNAgent(Player, Savable):
         if self._learner is None:
             if self._compiled is None:
                 self.compile()
-            options = self._compiled
-            model = DQN(
-                self._trained(observation),
-                distribution=Scalar(options["huber_delta"]),
-                backup="double" if options["double_q"] else "greedy",
-                # Stacks are transposed to channels-last on the device: here it is slow.
-                stack_first=frame_stack > 0,
-            )
-            model.compile(optimizer=options["optimizer"])
-            self._learner = Learner(model, jit_compile=options["jit_compile"])
+            network = self._trained(observation)
+            self._learner = self._compiled.learner(network, frame_stack > 0)
         return self._learner

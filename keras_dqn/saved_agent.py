@@ -18,11 +18,14 @@ import keras
 import numpy as np
 
 from keras_dqn import checkpoint
+from keras_dqn.algorithms.arguments import Compiled
+from keras_dqn.algorithms.arguments import from_json
 from keras_dqn.backend import Learner
 from keras_dqn.models import load_network
 from keras_dqn.models.single_input import Observation
 from keras_dqn.replay import Replay
 from keras_dqn.replay.arguments import from_settings
+from keras_dqn.replay.own import OwnReplay
 
 _FORMAT = 1
 
@@ -35,7 +38,7 @@ class Savable:
     replay: Replay
     _learner: Learner | None
     _observation: Observation | None
-    _compiled: dict[str, Any] | None
+    _compiled: Compiled | None
     _stored: dict[str, Any] | None
     _fits: int
 
@@ -55,12 +58,10 @@ class Savable:
             CheckpointError: If it cannot be written. An older save is kept.
         """
         network, learner, compiled = self.network, self._learner, self._compiled
-        if compiled is not None:
-            optimizer = keras.optimizers.serialize(compiled["optimizer"])
-            compiled = {**compiled, "optimizer": optimizer}
+        is_own = isinstance(self.replay, OwnReplay)
         values = {
-            "compiled": compiled,
-            "replay": self.replay.settings,
+            "compiled": None if compiled is None else compiled.to_json(),
+            "replay": None if is_own else self.replay.settings,
             "stored": self._stored,
             "fits": self._fits,
             "observation": self._observation,
@@ -71,7 +72,13 @@ class Savable:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], network: keras.Model | None = None
+        cls,
+        path: str | os.PathLike[str],
+        network: keras.Model | None = None,
+        *,
+        replay: Any = None,
+        backup: Any = None,
+        distribution: Any = None,
     ) -> Self:
         """Loads an agent that `save` wrote, on this or another backend.
 
@@ -79,18 +86,21 @@ class Savable:
             path: Path of the directory.
             network: `keras.Model` of the same architecture, whose weights are replaced.
                 It is needed for layers of your own. Default: the saved one.
+            replay, backup, distribution: The objects of your own that the agent had:
+                they are not saved.
 
         Raises:
             FileNotFoundError: If there is no saved agent.
             CheckpointError: If none that is there can be read.
             ValueError: If the network has another architecture, or layers that
-                `load_network` refuses.
+                `load_network` refuses, or if an object of your own is missing.
         """
         network, parts, values = _read(path, network)
-        agent = cast(Any, cls)(network, from_settings(values["replay"]))
+        agent = cast(Any, cls)(network, _replay_of(values["replay"], replay))
         agent._fits, agent._stored = values["fits"], values["stored"]
         if values["compiled"] is not None:
-            agent.compile(**values["compiled"])
+            options = from_json(values["compiled"], backup, distribution)
+            agent.compile(**options)
         if "learner" in parts:
             observation = values.get("observation")
             if observation is not None:
@@ -101,6 +111,16 @@ class Savable:
             agent.replay.build(**agent._stored)
             agent.replay.load_state_dict(parts["replay"])
         return agent
+
+
+def _replay_of(settings, own):
+    """Returns the replay of an agent that is loaded."""
+    if (settings is None) != (own is not None):
+        raise ValueError(
+            "`replay` must be given to `load` if the agent had a replay of your own, "
+            f"and not otherwise. Received: replay={own!r}"
+        )
+    return from_settings(settings) if own is None else own
 
 
 def _write(

@@ -25,6 +25,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_dqn import checks
+from keras_dqn import interfaces
+from keras_dqn.choices import Choices
 from keras_dqn.config import SettingsError
 from keras_dqn.exploration import epsilon_greedy
 from keras_dqn.progress import Progress
@@ -42,7 +45,12 @@ _FRAMES = {"host": "stacks", "accelerator": "numbers"}  # `replay_device` to `fr
 
 
 def run(
-    learner: Any, replay: Replay, envs: VectorEnvs, settings: Settings, state: RunState
+    learner: Any,
+    replay: Replay,
+    envs: VectorEnvs,
+    settings: Settings,
+    state: RunState,
+    choices: Choices | None = None,
 ) -> Generator[Progress, None, None]:
     """Trains until `settings.env_steps`, yielding once per iteration.
 
@@ -62,16 +70,21 @@ def run(
         envs: Vector environments (see `keras_dqn.envs`).
         settings: `Settings`. Only the fields of its section "Run" are used.
         state: `RunState`, changed in place.
+        choices: `Choices`. Default: epsilon-greedy, the settings' schedules.
 
     Yields:
         `Progress`, one per iteration. Training pauses until the next is requested.
     """
-    epsilon_at, beta_at = settings.epsilon_schedule, settings.beta_schedule
-    actor = Actor(learner.q_values, envs, replay, state.exploration_rng)
+    choices = choices or Choices()
+    epsilon_at = choices.epsilon or settings.epsilon_schedule
+    beta_at = choices.beta or settings.beta_schedule
+    explore = choices.exploration
+    actor = Actor(learner.q_values, envs, replay, state.exploration_rng, explore)
     while state.iteration < settings.iterations:
         started = time.perf_counter()
         env_steps = state.iteration * settings.env_steps_per_iteration
-        epsilon, beta = epsilon_at(env_steps), beta_at(env_steps)
+        epsilon = checks.probability("epsilon", epsilon_at(env_steps))
+        beta = checks.probability("beta", beta_at(env_steps))
         if not actor.is_playing or is_checkpoint_due(settings, state):
             actor.restart(state.envs_seed(), epsilon)
         episodes = actor.collect(settings.vector_steps_per_iteration, epsilon)
@@ -105,6 +118,7 @@ class Actor:
         envs: Vector environments (see `keras_dqn.envs`).
         replay: Object with methods `start(observations)` and `add(actions, step)`.
         rng: `numpy.random.Generator` for the random actions.
+        explore: Function that chooses actions, see `interfaces.Exploration`.
 
     Attributes:
         is_playing: Boolean, whether games were started.
@@ -117,9 +131,10 @@ class Actor:
         envs: VectorEnvs,
         replay: Any,
         rng: np.random.Generator,
+        explore: interfaces.Exploration = epsilon_greedy,
     ) -> None:
         self._q_values, self._envs, self._replay = q_values, envs, replay
-        self._rng = rng
+        self._rng, self._explore = rng, explore
         self._actions = None  # sent, without a result yet
         self.reward_abs_max = 0.0
 
@@ -157,7 +172,7 @@ class Actor:
 
     def _send(self, observations, epsilon):
         q_values = self._q_values(observations)
-        self._actions = epsilon_greedy(q_values, epsilon, self._rng)
+        self._actions = self._explore(q_values, epsilon, self._rng)
         self._envs.send(self._actions)
 
 

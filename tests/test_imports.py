@@ -42,6 +42,7 @@ LAYERS = {
     "compiled": ("backend",),
     "presets": ("presets",),
     "settings": ("config", "evaluation", "run_state"),
+    "chosen": ("choices",),
     "ground": (
         "envs",
         "exploration",
@@ -51,7 +52,7 @@ LAYERS = {
         "schedules",
         "statistics",
     ),
-    "bottom": ("checks", "system"),
+    "bottom": ("checks", "interfaces", "system"),
 }
 # Everything else needs no Keras, and an environment without it tests it.
 NEED_KERAS = {
@@ -84,6 +85,7 @@ PUBLIC_NAMES = {
     "SumTree",
     "UniformReplay",
     "envs",
+    "interfaces",
     "load_network",
     "make_envs",
     "models",

@@ -1,12 +1,122 @@
-"""Checks the optimizer passed to `DQNAgent.compile`."""
+"""The arguments of `DQNAgent.compile`."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import keras
 
 from keras_dqn import checks
+from keras_dqn import interfaces
+from keras_dqn.algorithms.backups import as_backup
+from keras_dqn.algorithms.dqn import DQN
+from keras_dqn.algorithms.dqn import Scalar
+from keras_dqn.backend import Learner
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """The arguments of `DQNAgent.compile`, which describes them, checked."""
+
+    optimizer: keras.optimizers.Optimizer
+    double_q: bool
+    huber_delta: float
+    backup: interfaces.Backup | None
+    distribution: interfaces.Distribution | None
+    jit_compile: bool | str
+
+    @classmethod
+    def of(
+        cls,
+        optimizer: Any,
+        double_q: bool,
+        huber_delta: float,
+        backup: Any,
+        distribution: Any,
+        jit_compile: bool | str,
+    ) -> Compiled:
+        """Returns checked arguments. Raises `TypeError` or `ValueError`."""
+        huber_delta = float(Scalar(huber_delta).huber_delta)
+        if backup is not None:
+            backup = as_backup(backup)
+            if not double_q:
+                rule = "left out if `backup` is given"
+                raise checks.ArgumentError("double_q", rule, double_q)
+        if distribution is not None:
+            distribution = as_distribution(distribution)
+            if huber_delta != 1.0:
+                rule = "left out if `distribution` is given"
+                raise checks.ArgumentError("huber_delta", rule, huber_delta)
+        return cls(
+            as_optimizer(optimizer),
+            bool(double_q),
+            huber_delta,
+            backup,
+            distribution,
+            jit_compile,
+        )
+
+    def learner(self, network: keras.Model, stack_first: bool) -> Learner:
+        """Returns a learner that trains `network`, which has one input."""
+        model = DQN(
+            network,
+            distribution=self.distribution or Scalar(self.huber_delta),
+            backup=self.backup or ("double" if self.double_q else "greedy"),
+            # Stacks are transposed to channels-last on the device: here it is slow.
+            stack_first=stack_first,
+        )
+        model.compile(optimizer=self.optimizer)
+        return Learner(model, jit_compile=self.jit_compile)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the arguments as JSON values; of objects of one's own, the class."""
+        return {
+            "optimizer": keras.optimizers.serialize(self.optimizer),
+            "double_q": self.double_q,
+            "huber_delta": self.huber_delta,
+            "backup": _class_of(self.backup),
+            "distribution": _class_of(self.distribution),
+            "jit_compile": self.jit_compile,
+        }
+
+
+def from_json(
+    values: dict[str, Any], backup: Any = None, distribution: Any = None
+) -> dict[str, Any]:
+    """Returns the arguments of `compile` that `Compiled.to_json` wrote.
+
+    Raises:
+        ValueError: If there was a backup or distribution, and none is given here.
+    """
+    given = {"backup": backup, "distribution": distribution}
+    for name, value in given.items():
+        if (value is None) != (values.get(name) is None):
+            raise ValueError(
+                f"`{name}` must be given to `load` if one was given to `compile`, and "
+                f"not otherwise. Received: {name}={value!r}. Saved: {values.get(name)}"
+            )
+    return {**values, **given}
+
+
+def as_distribution(distribution: Any) -> Any:
+    """Returns an `interfaces.Distribution`.
+
+    Raises:
+        TypeError: If a method is missing.
+    """
+    methods = ("mean", "at", "targets", "losses")
+    is_class = isinstance(distribution, type)
+    missing = [m for m in methods if not callable(getattr(distribution, m, None))]
+    if is_class or missing:
+        rule = f"an object with the methods {', '.join(methods)}"
+        instead = f"{distribution.__name__}()" if is_class else "Scalar()"
+        raise checks.wrong_kind("distribution", rule, distribution, instead)
+    return distribution
+
+
+def _class_of(value):
+    return None if value is None else type(value).__name__
 
 
 def as_optimizer(optimizer: Any) -> keras.optimizers.Optimizer:

@@ -74,7 +74,8 @@ def as_backup(backup: Any) -> Any:
     """Returns a backup object, given the object or a name from `BACKUPS`."""
     if isinstance(backup, str) and backup in BACKUPS:
         return BACKUPS[backup]()
-    if not callable(getattr(backup, "policy", None)):
+    is_object = not isinstance(backup, type)
+    if not (is_object and callable(getattr(backup, "policy", None))):
         raise ValueError(
             f"`backup` must be one of {', '.join(map(repr, BACKUPS))}, or an object "
             f"with a method `policy`. Received: backup={backup!r}"

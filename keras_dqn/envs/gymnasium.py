@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from keras_dqn import interfaces
 from keras_dqn.envs.actions import Actions
 from keras_dqn.envs.arguments import check_env
 from keras_dqn.envs.base import VectorEnvs
@@ -36,7 +37,7 @@ class GymnasiumEnvs(VectorEnvs):
 
     Args:
         env: String, a registered id, or a constructor: a class or function that
-            returns a new `gymnasium.Env` each time.
+            returns a new `gymnasium.Env`, or `interfaces.Environment`, each time.
         num_envs: Integer, the number of copies.
         seed: Integer, the default seed of `reset`, or `None`.
         env_kwargs: Dict of keyword arguments for the environment, or `None`.
@@ -49,7 +50,7 @@ class GymnasiumEnvs(VectorEnvs):
             is not one of those above, or if `env` returns the same environment a
             second time.
         TypeError: If `env` is neither a string nor a constructor, or does not return
-            a `gymnasium.Env`.
+            an environment.
     """
 
     def __init__(
@@ -89,12 +90,12 @@ class GymnasiumEnvs(VectorEnvs):
     @property
     def render_mode(self) -> str | None:
         """The render mode of the environments, or `None`."""
-        return self._envs[0].render_mode
+        return getattr(self._envs[0], "render_mode", None)
 
     @property
     def metadata(self) -> dict[str, Any]:
         """The `metadata` of the environments: `render_modes`, `render_fps`."""
-        return self._envs[0].metadata or {}
+        return getattr(self._envs[0], "metadata", None) or {}
 
     def render(self, index: int) -> Any:
         """Returns what one environment renders: an image with `"rgb_array"`.
@@ -214,7 +215,7 @@ def _wrong_outcome(where, method, fields, outcome):
 
 
 # All existing innermost environments that were made here, by `id`.
-_MADE: weakref.WeakValueDictionary[int, gymnasium.Env] = weakref.WeakValueDictionary()
+_MADE: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 
 def _make(env, env_kwargs):
@@ -225,13 +226,15 @@ def _make(env, env_kwargs):
         made = gymnasium.make(env, disable_env_checker=True, **env_kwargs)
     else:
         made = env(**env_kwargs)
-    if not isinstance(made, gymnasium.Env):
+    is_vector = isinstance(made, gymnasium.vector.VectorEnv)
+    if is_vector or not isinstance(made, interfaces.Environment):
         raise TypeError(
-            "`env` must return one `gymnasium.Env`. Use `num_envs` to make several; "
-            "environments of the old `gym` need a wrapper of the package `shimmy`. "
-            f"Received: {env=}, which returned {made!r}"
+            "`env` must return one environment with the attributes `action_space` and "
+            "`observation_space` and the methods `reset`, `step` and `close`. Use "
+            "`num_envs` to make several; environments of the old `gym` need a "
+            f"wrapper of `shimmy`. Received: {env=}, which returned {made!r}"
         )
-    innermost = made.unwrapped
+    innermost = _unwrapped(made)
     if _MADE.get(id(innermost)) is innermost:
         raise ValueError(
             "`env` must return a new environment each time: write the class or "
@@ -265,13 +268,17 @@ def _env_id(env, made):
     """Returns the registered id, or else the class of the environment."""
     if isinstance(env, str):
         return env
-    if made.spec is not None:
+    if getattr(made, "spec", None) is not None:
         return made.spec.id
-    return type(made.unwrapped).__name__
+    return type(_unwrapped(made)).__name__
+
+
+def _unwrapped(env):
+    return getattr(env, "unwrapped", env)
 
 
 def _action_meanings(env):
-    get = getattr(env.unwrapped, "get_action_meanings", None)
+    get = getattr(_unwrapped(env), "get_action_meanings", None)
     return None if get is None else tuple(str(name) for name in get())
 
 

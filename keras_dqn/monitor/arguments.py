@@ -4,21 +4,47 @@ from __future__ import annotations
 
 import inspect
 import sys
+from typing import Any
 
 from keras_dqn import checks
+from keras_dqn import interfaces
 from keras_dqn.monitor.base import Monitor
 
 
-def check_monitors(monitors: object) -> None:
-    """Raises an error unless `monitors` is `"auto"`, `None` or a `Monitor`.
+class _Own(Monitor):
+    """A monitor of the user's own, which has these four methods."""
+
+    def __init__(self, own: interfaces.Monitor) -> None:
+        self._own = own
+
+    def start(self, info):
+        self._own.start(info)
+
+    def write(self, progress):
+        self._own.write(progress)
+
+    def message(self, text):
+        self._own.message(text)
+
+    def close(self):
+        self._own.close()
+
+
+def as_monitor(monitors: Any) -> Any:
+    """Returns a `Monitor`, `"auto"` or `None`.
+
+    Args:
+        monitors: One of these, or an `interfaces.Monitor`.
 
     Raises:
         TypeError: If it is something else. The message says what to write instead.
     """
     if monitors is None or isinstance(monitors, Monitor):
-        return
+        return monitors
     if isinstance(monitors, str) and monitors == "auto":
-        return
+        return monitors
+    if isinstance(monitors, interfaces.Monitor) and not isinstance(monitors, type):
+        return _Own(monitors)
     instead = "'auto'"
     if isinstance(monitors, str):
         instead = f"keras_dqn.monitor.make_console({monitors!r})"

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_dqn import checks
+from keras_dqn import interfaces
 from keras_dqn.replay.base import Replay
+from keras_dqn.replay.own import OwnReplay
 from keras_dqn.replay.prioritized import PrioritizedReplay
 from keras_dqn.replay.uniform import UniformReplay
 
@@ -15,17 +17,19 @@ def as_replay(replay: object) -> Replay:
     """Returns `replay`, or for `None` a `PrioritizedReplay` of 2**14 transitions.
 
     Raises:
-        TypeError: If `replay` is neither `None` nor a `Replay`.
+        TypeError: If `replay` is neither `None`, a `Replay` nor an `interfaces.Replay`.
     """
     if replay is None:
         return PrioritizedReplay(2**14)
+    if isinstance(replay, interfaces.Replay) and not isinstance(replay, Replay | type):
+        return OwnReplay(replay)
     if not isinstance(replay, Replay):
         instead = "keras_dqn.PrioritizedReplay(2**14)"
         if isinstance(replay, int) and replay > 1:
             instead = f"keras_dqn.PrioritizedReplay({replay})"
         elif isinstance(replay, type):
             instead = f"keras_dqn.{replay.__name__}(...)"
-        rule = "a `PrioritizedReplay` or `UniformReplay`"
+        rule = "a `PrioritizedReplay`, a `UniformReplay` or an `interfaces.Replay`"
         raise checks.wrong_kind("replay", rule, replay, instead)
     return replay
 
