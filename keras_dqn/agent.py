@@ -94,6 +94,10 @@ class DQNAgent(Player, Savable):
         return self._network
 
     @property
+    def _distribution(self):
+        return None if self._compiled is None else self._compiled.distribution
+
+    @property
     def learner(self) -> Learner:
         """The `Learner`, which `build` or `fit` creates."""
         if self._learner is None:
@@ -117,7 +121,7 @@ class DQNAgent(Player, Savable):
                 (learning rate 1e-4, epsilon 1e-8, clipnorm 10).
             double_q: Boolean. Whether the next action in a target is chosen by the
                 online network (double Q-learning) or by the target network.
-            huber_delta: Positive float, see `algorithms.dqn.Scalar`.
+            huber_delta: Positive float, see `algorithms.distributions.Scalar`.
             backup: Which next action targets are computed for, in place of `double_q`:
                 `"double"`, `"greedy"` or an object of your own, see `interfaces`.
             distribution: What the outputs mean. Default: `Scalar(huber_delta)`.
@@ -131,7 +135,7 @@ class DQNAgent(Player, Savable):
         )
         if self._learner is not None:
             self._learner.sync_variables()  # keeps the trained weights
-        self._learner = None
+        self._learner, self._extensions = None, {}
 
     def build(self, envs: VectorEnvs) -> None:
         """Allocates the replay and creates the learner for the environments.

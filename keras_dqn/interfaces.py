@@ -143,7 +143,7 @@ class Monitor(Protocol):
 
 
 class Distribution(Protocol):
-    """What the network's outputs mean. `algorithms.dqn.Scalar`: Q-values.
+    """What the network's outputs mean. `algorithms.distributions.Scalar`: Q-values.
 
     All tensors are float32. `K` is the number of outputs for each action; outputs
     without that axis are Q-values.
@@ -167,7 +167,7 @@ class Distribution(Protocol):
         """
 
     def losses(self, predicted: Tensor, targets: Tensor) -> Any:
-        """Returns `algorithms.dqn.Losses`: four tensors `(batch,)`."""
+        """Returns `algorithms.distributions.Losses`: four tensors `(batch,)`."""
 
 
 class Backup(Protocol):

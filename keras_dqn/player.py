@@ -25,12 +25,14 @@ class Player:
     network: keras.Model  # with up-to-date variables
     # Defined by `DQNAgent`.
     _network: keras.Model
+    _distribution: Any
     _trained: Callable[[Observation], keras.Model]
     _build_learner: Callable[[int, Observation | None], Learner]
 
     def __init__(self) -> None:
         self._single_input: keras.Model | None = None
         self._observation: Observation | None = None  # for which it was made
+        self._extensions: dict[str, keras.Model] = {}
         self._envs: VectorEnvs | None = None
         self._training_envs: VectorEnvs | None = None  # while `fit` runs
         self._own_policy: Policy | None = None
@@ -57,6 +59,51 @@ class Player:
             epsilon, seed: See `Policy`.
         """
         return Policy(self, epsilon, seed)
+
+    @property
+    def q_network(self) -> keras.Model:
+        """A model of stock layers from observations to Q-values, with these weights.
+
+        It is `network` itself, unless that predicts distributions.
+        """
+        network = self.network
+        plain = getattr(self._distribution, "plain", None)
+        model = self._with_inputs(network)
+        if plain is None or model is None or len(model.output_shape) == 2:
+            return network
+        return self._extended(plain, "q_values")
+
+    def distribution_model(self) -> keras.Model:
+        """Returns a model from observations to the distributions of the returns.
+
+        Returns:
+            `keras.Model` with these weights. Output: float32, `(batch, actions, K)`:
+            the probabilities of the atoms, or the quantiles.
+
+        Raises:
+            ValueError: If the network predicts Q-values.
+        """
+        shown = getattr(self._distribution, "shown", None)
+        if shown is None:
+            raise ValueError(
+                "The network must predict distributions, see `compile(distribution="
+                f"...)`. Received: distribution={self._distribution!r}"
+            )
+        return self._extended(shown, "distribution")
+
+    def _with_inputs(self, network):
+        """Returns a functional model; `None` of a subclassed one that is not built."""
+        return network if getattr(network, "inputs", None) else self._single_input
+
+    def _extended(self, function, name):
+        """Returns the network with `function` of its outputs in place of these."""
+        model = self._with_inputs(self.network)
+        if self._extensions.get(name) is None:
+            inputs = model.inputs[0] if len(model.inputs) == 1 else model.input
+            outputs = function(model.outputs[0])
+            model = keras.Model(inputs, outputs, name=f"{model.name}_{name}")
+            self._extensions[name] = model
+        return self._extensions[name]
 
     @property
     def observation(self) -> Observation | None:

@@ -22,7 +22,7 @@ class HasNetwork(Protocol):
     """An agent, or anything else with an up-to-date network."""
 
     @property
-    def network(self) -> keras.Model: ...
+    def q_network(self) -> keras.Model: ...
 
 
 class Policy:
@@ -68,8 +68,8 @@ class Policy:
 
     @property
     def network(self) -> keras.Model:
-        """The network, with up-to-date variables."""
-        return getattr(self._source, "network", self._source)
+        """The network, with up-to-date variables. Its outputs are Q-values."""
+        return getattr(self._source, "q_network", self._source)
 
     def __call__(self, observations: Any) -> int | np.ndarray:
         """Returns an action for each observation.

@@ -12,7 +12,7 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 }
-NEED_KERAS = ("keras_dqn.algorithms.dqn", "keras_dqn.models.dueling")
+NEED_KERAS = ("keras_dqn.algorithms.distributions", "keras_dqn.models.heads")
 _BLOCK = re.compile(
     r"(?:^<!-- test: ([^\n]*) -->\n)?^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )

@@ -4,8 +4,8 @@ import keras
 import pytest
 from keras import layers
 
+from keras_dqn.algorithms.distributions import Scalar
 from keras_dqn.algorithms.dqn import DQN
-from keras_dqn.algorithms.dqn import Scalar
 from tests import tiny
 
 
@@ -54,7 +54,7 @@ def test_an_output_that_is_no_matrix_is_refused(shape):
     if not shape:
         inputs = keras.Input((4,))
         network = keras.Model(inputs, keras.ops.sum(layers.Dense(2)(inputs), axis=-1))
-    with pytest.raises(ValueError, match="output of shape `\\(batch, actions\\)`"):
+    with pytest.raises(ValueError, match="shape `\\(batch, actions\\)`"):
         DQN(network)
 
 

@@ -348,6 +348,8 @@ def test_a_score_to_stop_at_needs_evaluations():
 
 @pytest.mark.parametrize(("name", "value"), [("alpha", 0.5), ("priority_epsilon", 1.0)])
 def test_priorities_cannot_be_set_where_there_are_none(name, value):
-    with pytest.raises(SettingsError, match=rf"`{name}` .*'uniform'.*{name}={value}"):
+    with pytest.raises(
+        SettingsError, match=rf"`{name}` .*`replay_kind` is prioritized.*{name}={value}"
+    ):
         Settings(replay_kind="uniform", **{name: value})
     assert Settings(replay_kind="uniform").alpha == 0.6

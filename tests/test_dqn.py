@@ -6,8 +6,8 @@ import pytest
 from keras import layers
 
 from keras_dqn.algorithms.backups import Greedy
+from keras_dqn.algorithms.distributions import Scalar
 from keras_dqn.algorithms.dqn import DQN
-from keras_dqn.algorithms.dqn import Scalar
 from tests import tiny
 
 

@@ -10,7 +10,7 @@ import pytest
 import keras_dqn
 import keras_dqn.monitor
 from keras_dqn import interfaces
-from keras_dqn.algorithms.dqn import Scalar
+from keras_dqn.algorithms.distributions import Scalar
 from keras_dqn.models import dueling_mlp
 from keras_dqn.replay.own import OwnReplay
 from tests.documents import PAGES

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_dqn.algorithms.backups import Double
 from keras_dqn.algorithms.backups import Greedy
-from keras_dqn.algorithms.dqn import Scalar
+from keras_dqn.algorithms.distributions import Scalar
 from keras_dqn.algorithms.maths import huber
 from keras_dqn.algorithms.maths import weighted_mean
 from tests import reference

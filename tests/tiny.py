@@ -10,8 +10,8 @@ import shutil
 import keras
 import numpy as np
 
+from keras_dqn.algorithms.distributions import Scalar
 from keras_dqn.algorithms.dqn import DQN
-from keras_dqn.algorithms.dqn import Scalar
 from keras_dqn.backend import Learner
 from keras_dqn.models import dueling as models
 from tests import reference

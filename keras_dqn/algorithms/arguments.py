@@ -9,9 +9,13 @@ import keras
 
 from keras_dqn import checks
 from keras_dqn import interfaces
+from keras_dqn.algorithms.backups import BACKUPS
+from keras_dqn.algorithms.backups import Munchausen
 from keras_dqn.algorithms.backups import as_backup
+from keras_dqn.algorithms.categorical import Categorical
+from keras_dqn.algorithms.distributions import Scalar
 from keras_dqn.algorithms.dqn import DQN
-from keras_dqn.algorithms.dqn import Scalar
+from keras_dqn.algorithms.quantiles import Quantiles
 from keras_dqn.backend import Learner
 
 
@@ -70,13 +74,13 @@ class Compiled:
         return Learner(model, jit_compile=self.jit_compile)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the arguments as JSON values; of objects of one's own, the class."""
+        """Returns the arguments as JSON values; of objects of one's own, the name."""
         return {
             "optimizer": keras.optimizers.serialize(self.optimizer),
             "double_q": self.double_q,
             "huber_delta": self.huber_delta,
-            "backup": _class_of(self.backup),
-            "distribution": _class_of(self.distribution),
+            "backup": _described(self.backup),
+            "distribution": _described(self.distribution),
             "jit_compile": self.jit_compile,
         }
 
@@ -91,10 +95,13 @@ def from_json(
     """
     given = {"backup": backup, "distribution": distribution}
     for name, value in given.items():
-        if (value is None) != (values.get(name) is None):
+        saved = values.get(name)
+        if isinstance(saved, dict) and value is None:
+            given[name] = _OURS[saved["name"]].from_config(saved["config"])
+        elif (value is None) != (saved is None):
             raise ValueError(
                 f"`{name}` must be given to `load` if one was given to `compile`, and "
-                f"not otherwise. Received: {name}={value!r}. Saved: {values.get(name)}"
+                f"not otherwise. Received: {name}={value!r}. Saved: {saved}"
             )
     return {**values, **given}
 
@@ -115,8 +122,52 @@ def as_distribution(distribution: Any) -> Any:
     return distribution
 
 
-def _class_of(value):
-    return None if value is None else type(value).__name__
+# Saved with an agent. Objects of one's own are not.
+_OURS: dict[str, Any] = {
+    each.__name__: each for each in (Scalar, Categorical, Quantiles, *BACKUPS.values())
+}
+
+
+def _described(value):
+    """Returns name and configuration of an object of ours, else the name."""
+    if value is None:
+        return None
+    name = type(value).__name__
+    is_ours = _OURS.get(name) is type(value)
+    return {"name": name, "config": value.get_config()} if is_ours else name
+
+
+def from_settings(settings: Any) -> dict[str, Any]:
+    """Returns the arguments `backup`, `distribution`, ... that `Settings` describe."""
+    backup: Any = "double" if settings.double_q else "greedy"
+    if settings.munchausen:
+        names = ("munchausen_alpha", "munchausen_tau", "munchausen_clip")
+        backup = Munchausen(*[getattr(settings, name) for name in names])
+    support = settings.atoms, settings.value_low, settings.value_high
+    delta, priority = settings.huber_delta, settings.priority
+    make = {
+        "scalar": lambda: Scalar(delta, priority),
+        "categorical": lambda: Categorical(*support, priority),
+        "quantiles": lambda: Quantiles(settings.quantiles, delta, priority),
+    }[settings.distribution]
+    clip = "clipnorm" if settings.clip_scope == "variable" else "global_clipnorm"
+    optimizer = keras.optimizers.Adam(
+        settings.learning_rate,
+        epsilon=settings.adam_epsilon,
+        **{clip: settings.clipnorm},
+    )
+    return {
+        "optimizer": optimizer,
+        "backup": backup,
+        "distribution": make(),
+        "jit_compile": settings.jit_compile,
+    }
+
+
+def outputs_per_action(settings: Any) -> int | None:
+    """Returns how many numbers the network has for each action; `None`: a Q-value."""
+    counts = {"categorical": settings.atoms, "quantiles": settings.quantiles}
+    return counts.get(settings.distribution)
 
 
 def as_optimizer(optimizer: Any) -> keras.optimizers.Optimizer:

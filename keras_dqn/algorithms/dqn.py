@@ -11,9 +11,11 @@ otherwise, also where a time limit truncated the episode.
 
 Two objects without state select the variant:
 
-- A *distribution* defines the network's outputs. `Scalar`: one Q-value per action.
-- A *backup* defines the next action of the target. `Greedy`: the best action of the
-  target network (DQN). `Double`: the best action of the online network (double DQN).
+- A *distribution* defines the network's outputs, see `algorithms.distributions`.
+  `Scalar`: one Q-value per action.
+- A *backup* defines the next action of the target, see `algorithms.backups`. `Greedy`:
+  the best action of the target network (DQN). `Double`: the best action of the online
+  network (double DQN).
 
 ```python
 model = DQN(network, backup=Double(), target_sync_updates=1000)
@@ -25,17 +27,14 @@ model.fit(dataset_of_batches)
 from __future__ import annotations
 
 from typing import Any
-from typing import NamedTuple
 from typing import Self
 
 import keras
-from keras import ops
+import numpy as np
 
 from keras_dqn import checks
 from keras_dqn.algorithms import backups
-from keras_dqn.algorithms.maths import check_matrices
-from keras_dqn.algorithms.maths import check_vectors
-from keras_dqn.algorithms.maths import huber
+from keras_dqn.algorithms.distributions import Scalar
 from keras_dqn.algorithms.maths import weighted_mean
 from keras_dqn.backend import TrainStep
 from keras_dqn.backend import Update
@@ -54,133 +53,6 @@ BATCH_KEYS = (
     "next_observations",
     "weights",
 )
-
-
-class Losses(NamedTuple):
-    """The losses and TD errors of a minibatch: float32 tensors `(batch,)`.
-
-    Attributes:
-        losses: Loss of each transition, without importance-sampling weight.
-        priorities: Priority of each transition, at least 0: |TD error|.
-        td_errors: Prediction minus target, signed, in units of return.
-        q_values: Predicted Q(s, a).
-    """
-
-    losses: Tensor
-    priorities: Tensor
-    td_errors: Tensor
-    q_values: Tensor
-
-
-@keras.saving.register_keras_serializable(package="keras_dqn")
-class Scalar:
-    """The outputs are Q-values, `(batch, actions)`: one expected return per action.
-
-    Args:
-        huber_delta: Positive float: TD errors above it have a linear loss.
-
-    Raises:
-        ValueError: If `huber_delta` is not a positive number.
-    """
-
-    def __init__(self, huber_delta: float = 1.0) -> None:
-        self.huber_delta = checks.number("huber_delta", huber_delta, above=0.0)
-
-    def mean(self, outputs: Tensor) -> Tensor:
-        """Returns the Q-values of outputs, float32 `(batch, actions)`."""
-        outputs = ops.cast(ops.convert_to_tensor(outputs), "float32")
-        check_matrices(q_values=outputs)
-        return outputs
-
-    def at(self, outputs: Tensor, actions: Tensor) -> Tensor:
-        """Returns Q(s, a) for the given actions.
-
-        It sums over a one-hot mask, since the gradient of a gather is a scatter-add,
-        which is not deterministic on every device.
-
-        Args:
-            outputs: Float tensor, `(batch, actions)`.
-            actions: Integer tensor, `(batch,)`.
-
-        Returns:
-            Float32 tensor, `(batch,)`.
-
-        Raises:
-            ValueError: If a shape is wrong.
-        """
-        q_values = self.mean(outputs)
-        actions = ops.cast(ops.convert_to_tensor(actions), "int32")
-        check_vectors(q_values.shape[0], actions=actions)
-        selected = ops.one_hot(actions, q_values.shape[-1], dtype="float32")
-        return ops.sum(q_values * selected, axis=-1)
-
-    def targets(
-        self, rewards: Tensor, discounts: Tensor, next_outputs: Tensor, policy: Tensor
-    ) -> Tensor:
-        """Returns the targets for Q(s, a): `reward + discount * next value`.
-
-        Args:
-            rewards: Float tensor, `(batch,)`: the reward, or the discounted sum of
-                n rewards.
-            discounts: Float tensor, `(batch,)`: gamma to the power of the number of
-                steps to the next observation, or 0 where the environment terminated.
-            next_outputs: Float tensor, `(batch, actions)`: the target network's
-                outputs for the next observations.
-            policy: Float tensor, `(batch, actions)`: probabilities of the next
-                actions, see `backups`.
-
-        Returns:
-            Float32 tensor, `(batch,)`. No gradient flows through it.
-
-        Raises:
-            ValueError: If a shape is wrong. A shape `(batch, 1)` would otherwise be
-                broadcast to `(batch, batch)`.
-
-        Example:
-
-        >>> float(Scalar().targets([1.0], [0.5], [[10.0, 20.0]], [[1.0, 0.0]])[0])
-        6.0
-
-        Reference:
-            - [van Hasselt et al., 2016](https://arxiv.org/abs/1509.06461), section
-              "Double Q-learning", equation 4.
-        """
-        rewards = ops.convert_to_tensor(rewards, "float32")
-        discounts = ops.convert_to_tensor(discounts, "float32")
-        next_q_values = self.mean(next_outputs)
-        policy = ops.convert_to_tensor(policy, "float32")
-        check_matrices(next_outputs=next_q_values, policy=policy)
-        check_vectors(next_q_values.shape[0], rewards=rewards, discounts=discounts)
-        next_values = ops.sum(next_q_values * policy, axis=-1)
-        return ops.stop_gradient(rewards + discounts * next_values)
-
-    def losses(self, predicted: Tensor, targets: Tensor) -> Losses:
-        """Returns the `Losses` of the predictions.
-
-        Args:
-            predicted: Float32 tensor, `(batch,)`, see `at`.
-            targets: Float32 tensor, `(batch,)`, see `targets`.
-
-        Raises:
-            ValueError: If a shape is wrong.
-
-        Reference:
-            - [Schaul et al., 2016](https://arxiv.org/abs/1511.05952), section 3.3:
-              the priority is |TD error|.
-        """
-        predicted = ops.convert_to_tensor(predicted)
-        targets = ops.convert_to_tensor(targets)
-        check_vectors(predicted.shape[0], predicted=predicted, targets=targets)
-        td_errors = predicted - targets
-        losses = huber(td_errors, self.huber_delta)
-        return Losses(losses, ops.abs(td_errors), td_errors, predicted)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"huber_delta": self.huber_delta}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable(package="keras_dqn")
@@ -202,12 +74,13 @@ class DQN(TrainStep):
 
     Args:
         network: Functional or Sequential `keras.Model`, one input, output
-            `(batch, actions)`. It is trained in place. It is called with
+            `(batch, actions)`, or `(batch, actions, K)` if the distribution has K
+            numbers for each action. It is trained in place. It is called with
             `training=True` for the predictions in the loss, and with
             `training=False` for targets and actions.
         distribution: Meaning of the outputs. Default: `Scalar()`.
         backup: Policy for the next action in the targets: `"double"`, `"greedy"`,
-            or an object, see `backups`.
+            `"munchausen"`, or an object, see `backups`.
         target_sync_updates: Integer or `None`. In `fit`, the online network is
             copied to the target network every `target_sync_updates` gradient steps.
             `None`: only by `sync_target()`.
@@ -249,6 +122,8 @@ class DQN(TrainStep):
         self.network = network
         self.target_network = copy_network(network, trainable=False)
         self.distribution = Scalar() if distribution is None else distribution
+        # A wrong shape raises an error that names it.
+        self.distribution.mean(np.zeros((1, *network.output_shape[1:]), "float32"))
         self.backup = backups.as_backup(backup)
         self.target_sync_updates = target_sync_updates
         self.stack_first = bool(stack_first)
@@ -259,8 +134,8 @@ class DQN(TrainStep):
 
     @property
     def num_actions(self) -> int:
-        """Number of actions, the size of the network's output."""
-        return self.network.output_shape[-1]
+        """Number of actions, from the size of the network's output."""
+        return self.network.output_shape[1]
 
     @property
     def metrics(self) -> list[Any]:
@@ -283,14 +158,22 @@ class DQN(TrainStep):
         """Returns the targets of a batch. See `backend.interface.Algorithm`."""
         next_observations = self.to_network_layout(batch["next_observations"])
         next_outputs = target(next_observations)
-        mean = self.distribution.mean
+        mean, rewards = self.distribution.mean, batch["rewards"]
         policy = self.backup.policy(
             next_q_target=lambda: mean(next_outputs),
             next_q_online=lambda: mean(online(next_observations)),
         )
-        return self.distribution.targets(
-            batch["rewards"], batch["discounts"], next_outputs, policy
-        )
+        parts = [batch["discounts"], next_outputs, policy]
+        if hasattr(self.backup, "shaping"):
+            observations = self.to_network_layout(batch["observations"])
+            bonuses, offsets = self.backup.shaping(
+                batch["actions"],
+                batch["discounts"],
+                q_target=lambda: mean(target(observations)),
+                next_q_target=lambda: mean(next_outputs),
+            )
+            rewards, parts = rewards + bonuses, [*parts, offsets]
+        return self.distribution.targets(rewards, *parts)
 
     def loss_of(self, batch: Batch, online: Forward, targets: Tensor) -> Update:
         """Returns the `Update` of a batch. See `backend.interface.Algorithm`."""

@@ -53,6 +53,45 @@ def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
     return ops.mean(weights * losses)
 
 
+def at_actions(outputs: Tensor, actions: Tensor) -> Tensor:
+    """Returns the outputs of the given actions.
+
+    It sums over a one-hot mask, since the gradient of a gather is a scatter-add, which
+    is not deterministic on every device.
+
+    Args:
+        outputs: Float32 tensor, `(batch, actions)` or `(batch, actions, K)`.
+        actions: Integer tensor, `(batch,)`.
+
+    Returns:
+        Float32 tensor, `(batch,)` or `(batch, K)`.
+
+    Raises:
+        ValueError: If `actions` has another shape.
+    """
+    actions = ops.cast(ops.convert_to_tensor(actions), "int32")
+    check_vectors(outputs.shape[0], actions=actions)
+    selected = ops.one_hot(actions, outputs.shape[1], dtype="float32")
+    if len(outputs.shape) == 3:
+        selected = ops.expand_dims(selected, -1)
+    return ops.sum(outputs * selected, axis=1)
+
+
+def as_outputs(outputs: Tensor) -> Tensor:
+    """Returns outputs `(batch, actions, K)` as a float32 tensor.
+
+    Raises:
+        ValueError: If they have another number of dimensions.
+    """
+    outputs = ops.cast(ops.convert_to_tensor(outputs), "float32")
+    if len(outputs.shape) != 3:
+        raise ValueError(
+            "The outputs must have shape `(batch, actions, K)`, K numbers for each "
+            f"action. Received: shape {tuple(outputs.shape)}"
+        )
+    return outputs
+
+
 def check_vectors(batch_size: int | None, **vectors: Tensor) -> None:
     """Raises `ValueError` unless each tensor has the shape `(batch_size,)`."""
     for name, value in vectors.items():

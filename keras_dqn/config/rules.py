@@ -9,6 +9,22 @@ if TYPE_CHECKING:
     from keras_dqn.config.settings import Settings
 
 
+# Settings that are read only if another one has some value. Elsewhere they must be left
+# at their defaults, so that none is silently ignored.
+READ_BY: dict[tuple[str, tuple[object, ...]], tuple[str, ...]] = {
+    ("replay_kind", ("prioritized",)): ("alpha", "priority", "priority_epsilon"),
+    ("distribution", ("categorical",)): ("atoms", "value_low", "value_high"),
+    ("distribution", ("quantiles",)): ("quantiles",),
+    ("distribution", ("scalar", "quantiles")): ("huber_delta",),
+    ("munchausen", (True,)): (
+        "munchausen_alpha",
+        "munchausen_tau",
+        "munchausen_clip",
+    ),
+    ("munchausen", (False,)): ("double_q",),
+}
+
+
 def rules(settings: Settings) -> Iterator[tuple[bool, str]]:
     """Yields pairs: whether a rule between fields is met, and the rule as text.
 
@@ -31,13 +47,22 @@ def rules(settings: Settings) -> Iterator[tuple[bool, str]]:
         "`replay_capacity` must be a multiple of `num_envs`, for example "
         f"{capacity // num_envs * num_envs}",
     )
-    for name in ("alpha", "priority_epsilon"):
-        is_default = getattr(settings, name) == fields[name].default
-        yield (
-            settings.replay_kind == "prioritized" or is_default,
-            f"`{name}` must not be set with `replay_kind` 'uniform', which has no "
-            "priorities",
-        )
+    for (owner, values), names in READ_BY.items():
+        for name in names:
+            is_read = getattr(settings, owner) in values
+            yield (
+                is_read or getattr(settings, name) == fields[name].default,
+                f"`{name}` must not be set unless `{owner}` is "
+                f"{' or '.join(map(str, values))}: it would be ignored",
+            )
+    yield (
+        settings.priority != "kl" or settings.distribution == "categorical",
+        "`priority` 'kl' needs `distribution` categorical",
+    )
+    yield (
+        settings.value_low < settings.value_high,
+        "`value_low` must be below `value_high`",
+    )
     yield (
         settings.updates_per_iteration % settings.updates_per_dispatch == 0,
         "`updates_per_dispatch` must divide `updates_per_iteration`",

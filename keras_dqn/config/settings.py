@@ -90,7 +90,13 @@ class Settings:
     )
     replay_capacity: int = _count(2**14, "capacity of the replay", "transitions")
     alpha: float = _probability(0.6, "exponent of the priorities; 0 is uniform")
-    priority_epsilon: float = _number(1e-6, "added to |TD error|", above=0.0)
+    priority: str = _choice(
+        "td",
+        "priority of a transition: `td`, |TD error|; `loss`; `kl`, divergence of "
+        "target and prediction, for `categorical`",
+        choices=("td", "loss", "kl"),
+    )
+    priority_epsilon: float = _number(1e-6, "added to the priority", above=0.0)
     replay_device: str = _choice(
         "host",
         "where minibatches get their frames: `host` sends frames with each update, "
@@ -101,16 +107,50 @@ class Settings:
     gamma: float = _probability(0.99, "discount per agent step")
 
     # Network and gradient step.
-    hidden_units: int = _count(256, "width of each dueling stream", "units")
+    body: str = _choice(
+        "auto",
+        "first layers: `nature`, `data_efficient` or `impala` for images, `mlp` for "
+        "vectors; `auto`: `nature` or `mlp`",
+        choices=("auto", "nature", "data_efficient", "impala", "mlp"),
+    )
+    body_width: int = _count(1, "factor of the body's filters or units")
+    hidden_units: int = _count(256, "width of each stream of the head", "units")
+    dueling: bool = _flag(True, "estimate state value and advantages in two streams")
+    distribution: str = _choice(
+        "scalar",
+        "what the network predicts: `scalar`, the expected return; `categorical`, "
+        "probabilities of fixed returns (C51); `quantiles` of the return (QR-DQN)",
+        choices=("scalar", "categorical", "quantiles"),
+    )
+    atoms: int = _count(51, "number of fixed returns", "returns", minimum=2)
+    value_low: float = _number(-10.0, "lowest of the fixed returns", "return")
+    value_high: float = _number(10.0, "highest of the fixed returns", "return")
+    quantiles: int = _count(200, "number of quantiles", "quantiles")
     learning_rate: float = _number(1e-4, "learning rate of Adam", above=0.0)
     adam_epsilon: float = _number(1e-8, "epsilon of Adam", above=0.0)
     clipnorm: float | None = _number(
         10.0, "largest gradient norm of each variable", "L2 norm", above=0.0, none="off"
     )
+    clip_scope: str = _choice(
+        "variable",
+        "what `clipnorm` limits: the gradient of each `variable`, or the `global` norm "
+        "of all together",
+        choices=("variable", "global"),
+    )
     huber_delta: float = _number(
         1.0, "|TD error| above which the loss is linear", "reward", above=0.0
     )
     double_q: bool = _flag(True, "choose next actions with the online network")
+    munchausen: bool = _flag(
+        False, "soft next actions, and their log-probability in the reward (M-DQN)"
+    )
+    munchausen_alpha: float = _probability(0.9, "weight of the log-probability")
+    munchausen_tau: float = _number(
+        0.03, "temperature of the soft actions", "return", above=0.0
+    )
+    munchausen_clip: float = _number(
+        -1.0, "lowest temperature times log-probability", "return", maximum=0.0
+    )
     dtype_policy: str = _choice(
         "float32",
         "Keras dtype policy of the network",

@@ -227,12 +227,12 @@ def _make(env, env_kwargs):
     else:
         made = env(**env_kwargs)
     is_vector = isinstance(made, gymnasium.vector.VectorEnv)
-    if is_vector or not isinstance(made, interfaces.Environment):
+    if is_vector or not isinstance(made, gymnasium.Env | interfaces.Environment):
         raise TypeError(
-            "`env` must return one environment with the attributes `action_space` and "
-            "`observation_space` and the methods `reset`, `step` and `close`. Use "
-            "`num_envs` to make several; environments of the old `gym` need a "
-            f"wrapper of `shimmy`. Received: {env=}, which returned {made!r}"
+            "`env` must return one `gymnasium.Env`, or an object with the attributes "
+            "`action_space` and `observation_space` and the methods `reset`, `step` "
+            "and `close`. Use `num_envs` to make several; environments of the old "
+            f"`gym` need a wrapper of `shimmy`. Received: {env=}, which returned {made!r}"
         )
     innermost = _unwrapped(made)
     if _MADE.get(id(innermost)) is innermost:

@@ -2,9 +2,10 @@
 
 from keras_dqn.models.copying import copy_network
 from keras_dqn.models.dueling import dueling_cnn
-from keras_dqn.models.dueling import dueling_head
 from keras_dqn.models.dueling import dueling_mlp
+from keras_dqn.models.dueling import q_network
 from keras_dqn.models.greedy_model import greedy
+from keras_dqn.models.heads import dueling_head
 from keras_dqn.models.loading import load_network
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "dueling_mlp",
     "greedy",
     "load_network",
+    "q_network",
 ]

@@ -64,10 +64,10 @@ def check_network(network: object) -> None:
             "`keras.Model(network.inputs, network.outputs[0])`. Received: an output "
             f"of type {type(output).__name__}"
         )
-    if len(shape) != 2 or shape[-1] is None:
+    if len(shape) not in (2, 3) or None in shape[1:]:
         raise ValueError(
-            "`network` must have an output of shape `(batch, actions)`. "
-            f"Received: network.output_shape={shape}"
+            "`network` must have an output of shape `(batch, actions)`, or `(batch, "
+            f"actions, K)`. Received: network.output_shape={shape}"
         )
     if not network.trainable_variables:
         raise ValueError("`network` must have trainable variables. Received: none")
@@ -94,7 +94,7 @@ def check_fits(network: keras.Model, envs: Any) -> None:
             f"{tuple(envs.observation_shape)} ({envs.env_id}). Received: "
             f"network.input_shape={network.input_shape}"
         )
-    if network.output_shape[-1] != envs.num_actions:
+    if network.output_shape[1] != envs.num_actions:
         raise ValueError(
             f"`network` must have one output for each of the {envs.num_actions} "
             f"actions of {envs.env_id}. Received: "

@@ -7,6 +7,7 @@ import keras
 from keras_dqn import models
 from keras_dqn import presets
 from keras_dqn.agent import DQNAgent
+from keras_dqn.algorithms import arguments
 from keras_dqn.config import Settings
 from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_envs
@@ -37,25 +38,30 @@ def make_agent(settings: Settings, envs: VectorEnvs) -> DQNAgent:
     """Returns a compiled `DQNAgent` for the environments."""
     replay = from_settings(settings.to_dict())
     agent = DQNAgent(make_network(settings, envs), replay)
-    optimizer = keras.optimizers.Adam(
-        settings.learning_rate,
-        epsilon=settings.adam_epsilon,
-        clipnorm=settings.clipnorm,
-    )
-    agent.compile(
-        optimizer,
-        double_q=settings.double_q,
-        huber_delta=settings.huber_delta,
-        jit_compile=settings.jit_compile,
-    )
+    agent.compile(**arguments.from_settings(settings))
     return agent
 
 
 def make_network(settings: Settings, envs: VectorEnvs) -> keras.Model:
-    """Returns a dueling network: convolutional for images, dense for vectors."""
-    units, seed = settings.hidden_units, settings.seed
-    shapes = envs.num_actions, envs.observation_shape
-    dtype = settings.dtype_policy
-    if len(envs.observation_shape) == 3:
-        return models.dueling_cnn(*shapes, units, seed=seed, dtype=dtype)
-    return models.dueling_mlp(*shapes, (units, units), seed=seed, dtype=dtype)
+    """Returns the network that the settings describe.
+
+    Raises:
+        ValueError: If the body does not take the observations.
+    """
+    is_image = len(envs.observation_shape) == 3
+    body = settings.body
+    if body == "auto":
+        body = "nature" if is_image else "mlp"
+    return models.q_network(
+        envs.num_actions,
+        envs.observation_shape,
+        body=body,
+        body_width=settings.body_width,
+        hidden_units=settings.hidden_units,
+        dueling=settings.dueling,
+        outputs_per_action=arguments.outputs_per_action(settings),
+        seed=settings.seed,
+        dtype=settings.dtype_policy,
+        # What it was called before there were other networks.
+        name="dueling_cnn" if is_image else "dueling_mlp",
+    )

@@ -343,4 +343,4 @@ class Run:
         self._save_network(self.directory.best_network)
 
     def _save_network(self, path):
-        save_network(self.agent.network, path, self.directory.unfinished_network)
+        save_network(self.agent.q_network, path, self.directory.unfinished_network)
