@@ -334,4 +334,5 @@ class DQNAgent(Player, Savable):
                 self.compile()
             network = self._trained(observation)
             self._learner = self._compiled.learner(network, frame_stack > 0)
+        self._learner.check_variables()
         return self._learner

@@ -186,6 +186,20 @@ def test_mixed_precision_becomes_float32_with_the_same_weights():
     assert any(layer.compute_dtype == "bfloat16" for layer in mixed.layers)
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_what_a_layer_was_adapted_to_holds_in_another_precision(precision):
+    norm = keras.layers.Normalization()
+    norm.adapt(np.arange(8.0, dtype="float32").reshape(4, 2))
+    inputs = keras.Input((2,))
+    network = keras.Model(inputs, keras.layers.Dense(3)(norm(inputs)))
+    x = np.random.default_rng(0).normal(size=(5, 2)).astype("float32")
+    expected = tiny.q_values_of(network, x)
+    found = tiny.q_values_of(with_precision(network, precision), x)
+    limit = 0.02 * np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=limit)
+
+
 def test_what_is_wrong_is_refused(tmp_path):
     name = first_format() or "onnx"
     with pytest.raises(ValueError, match="Did you mean `onnx`"):

@@ -120,7 +120,9 @@ def test_what_keras_saves_and_opens_is_opened_as_it_was(tmp_path, name):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5)
     for ours, kept in zip(opened.variables, theirs.variables, strict=True):
         assert (ours.shape, ours.dtype) == (kept.shape, kept.dtype)
-        if "seed" not in ours.path:  # seeds are not saved
+        # Seeds are not saved. Keras makes both factors of LoRA zero, which could not
+        # learn: one of them is drawn anew.
+        if "seed" not in ours.path and ours.name != "lora_kernel_a":
             np.testing.assert_array_equal(*map(to_numpy, (ours.value, kept.value)))
 
 

@@ -21,6 +21,7 @@ from keras_dqn.backend.interface import Forward
 from keras_dqn.backend.interface import Tensor
 from keras_dqn.backend.interface import Update
 from keras_dqn.models import derived_state
+from keras_dqn.models.checking import check_kept
 from keras_dqn.models.checking import leaf_layers
 from keras_dqn.system import memory
 
@@ -156,6 +157,7 @@ class BaseLearner:
         self.optimizer = model.optimizer
         _claim_optimizer(self.optimizer, self.network)
         self._layers = tuple(leaf_layers(self.network))
+        self._known_variables = list(self.network.variables)
         self._derived_layers = derived_state.layers_of(self.network)
         self.trace_counts: collections.Counter[str] = collections.Counter()
         self.frames: BaseDeviceFrames | None = None
@@ -180,7 +182,7 @@ class BaseLearner:
 
     def _build(self):
         """Compiles the functions for the current state of the layers."""
-        self._trainable = [layer.trainable for layer in self._layers]
+        self._flags = self._flags_of_layers()
         self._derived_tensors = derived_state.tensors_of(self._derived_layers)
         self._q_function = self.q_function(
             self.network,
@@ -203,10 +205,18 @@ class BaseLearner:
         """Recompiles if a layer was (un)frozen or a `Normalization` layer adapted."""
         derived = derived_state.tensors_of(self._derived_layers)
         is_adapted = any(map(operator.is_not, derived, self._derived_tensors))
-        if is_adapted or self._trainable != [each.trainable for each in self._layers]:
+        if is_adapted or self._flags != self._flags_of_layers():
+            self.check_variables()
             self.sync_variables()
             _claim_optimizer(self.optimizer, self.network)
             self._build()
+
+    def _flags_of_layers(self):
+        return [(x.trainable, getattr(x, "lora_enabled", False)) for x in self._layers]
+
+    def check_variables(self) -> None:
+        """Raises `ValueError` if a layer got other variables, as by `enable_lora`."""
+        check_kept(self.network, self._known_variables)
 
     def _update_target_derived(self):
         """Updates the target network's `Normalization` layers after `sync_target`."""
@@ -287,6 +297,7 @@ class BaseLearner:
         return contextlib.nullcontext()
 
     def _named_variables(self):
+        self.check_variables()
         groups = {
             "online": self.network.variables,
             "target": self.target_network.variables,
@@ -302,10 +313,8 @@ class BaseLearner:
         """Returns an `Update` of NumPy arrays. Raises if a step was not applied."""
         update = Update(*map(ops.convert_to_numpy, found))
         if not np.all(ops.convert_to_numpy(is_finite)):
-            raise FloatingPointError(
-                "A gradient step was not applied: loss and gradients must be finite. "
-                "Received: " + _non_finite_value(update)
-            )
+            rule = "A gradient step was not applied: loss and gradients must be finite"
+            raise FloatingPointError(f"{rule}. Received: {_non_finite_value(update)}")
         return update
 
 

@@ -232,7 +232,7 @@ def _make(env, env_kwargs):
             "`env` must return one `gymnasium.Env`, or an object with the attributes "
             "`action_space` and `observation_space` and the methods `reset`, `step` "
             "and `close`. Use `num_envs` to make several; environments of the old "
-            f"`gym` need a wrapper of `shimmy`. Received: {env=}, which returned {made!r}"
+            f"`gym` need a wrapper of `shimmy`. Received: {env=}, which made {made!r}"
         )
     innermost = _unwrapped(made)
     if _MADE.get(id(innermost)) is innermost:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from keras_dqn import checks
+from keras_dqn.models import low_rank
 from keras_dqn.models.single_input import has_single_input
 
 BOUNDED_ACTIVATIONS = ("softmax", "sigmoid", "tanh", "relu", "softplus", "hard_sigmoid")
@@ -74,6 +76,7 @@ def check_network(network: object) -> None:
     _refuse_gradient_overwrites(network)
     _refuse_stateful_recurrence(network)
     _warn_about_output_activation(network)
+    low_rank.warn_if_zero(network)
 
 
 def check_fits(network: keras.Model, envs: Any) -> None:
@@ -99,6 +102,26 @@ def check_fits(network: keras.Model, envs: Any) -> None:
             f"`network` must have one output for each of the {envs.num_actions} "
             f"actions of {envs.env_id}. Received: "
             f"network.output_shape={network.output_shape}"
+        )
+
+
+def check_kept(network: keras.Model, variables: Iterable[keras.Variable]) -> None:
+    """Raises an error if the network has got other variables in training.
+
+    Args:
+        network: `keras.Model`.
+        variables: All its variables when training began.
+
+    Raises:
+        ValueError: If there are new ones. Targets and optimizer do not know these.
+    """
+    known = set(map(id, variables))
+    new = [each.path for each in network.variables if id(each) not in known]
+    if new:
+        raise ValueError(
+            "`network` must keep the variables that it had when training began. After "
+            "`enable_lora` or `quantize`, call `compile` with a new optimizer. "
+            f"Received: new variables {new}"
         )
 
 

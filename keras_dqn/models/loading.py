@@ -21,6 +21,7 @@ import h5py
 import keras
 import numpy as np
 
+from keras_dqn.models import low_rank
 from keras_dqn.system import memory
 
 LARGEST_CONFIG_BYTES = 2**24
@@ -121,7 +122,10 @@ def load_network(path: str | os.PathLike[str]) -> keras.Model:
     path = pathlib.Path(path)
     try:
         check_network_file(path)
-        return keras.saving.load_model(path, compile=False)
+        network = keras.saving.load_model(path, compile=False)
+        with zipfile.ZipFile(path) as archive:
+            low_rank.restore(network, json.loads(archive.read("config.json")))
+        return network
     except _DAMAGE as error:
         raise ValueError(f"{path} cannot be opened: {error}") from error
 

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 
 from keras_dqn import checks
+from keras_dqn.models import derived_state
+from keras_dqn.models import low_rank
 from keras_dqn.models.checking import leaf_layers
 from keras_dqn.models.layer_tree import is_layer
 
@@ -61,4 +63,6 @@ def _copy(network: keras.Model, changes: Callable[[Any], bool], dtype: str) -> A
 
     copy = keras.models.clone_model(network, clone_function=copy_of, recursive=True)
     copy.set_weights(network.get_weights())
+    low_rank.copy_scales(network, copy)
+    derived_state.recompute(copy)
     return copy
