@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import operator
-import weakref
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import numpy as np
 from keras import ops
 from keras.backend import standardize_dtype
 
+from keras_dqn.backend import optimizers
 from keras_dqn.backend.batches import check_batch
 from keras_dqn.backend.interface import Batch
 from keras_dqn.backend.interface import Forward
@@ -27,10 +27,6 @@ from keras_dqn.system import memory
 
 if TYPE_CHECKING:
     from keras_dqn.backend.frames import BaseDeviceFrames
-
-
-# The network of each optimizer, whose slots belong to that network's variables.
-_OPTIMIZER_NETWORKS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 class BaseQFunction:
@@ -155,7 +151,7 @@ class BaseLearner:
         self.network = model.network
         self.target_network = model.target_network
         self.optimizer = model.optimizer
-        _claim_optimizer(self.optimizer, self.network)
+        optimizers.claim(self.optimizer, self.network)
         self._layers = tuple(leaf_layers(self.network))
         self._known_variables = list(self.network.variables)
         self._derived_layers = derived_state.layers_of(self.network)
@@ -183,6 +179,7 @@ class BaseLearner:
     def _build(self):
         """Compiles the functions for the current state of the layers."""
         self._flags = self._flags_of_layers()
+        self._trains_all = False  # whether the optimizer was found to know all
         self._derived_tensors = derived_state.tensors_of(self._derived_layers)
         self._q_function = self.q_function(
             self.network,
@@ -200,23 +197,30 @@ class BaseLearner:
         """Checks a batch, and recompiles if layers have changed."""
         check_batch(batch, self.model.batch_keys, self.model.num_actions, leading)
         self._rebuild_if_changed()
+        if not self._trains_all:
+            optimizers.check_trains(self.optimizer, self.network)
+            self._trains_all = True
 
     def _rebuild_if_changed(self):
         """Recompiles if a layer was (un)frozen or a `Normalization` layer adapted."""
         derived = derived_state.tensors_of(self._derived_layers)
         is_adapted = any(map(operator.is_not, derived, self._derived_tensors))
         if is_adapted or self._flags != self._flags_of_layers():
-            self.check_variables()
+            check_kept(self.network, self._known_variables)
             self.sync_variables()
-            _claim_optimizer(self.optimizer, self.network)
+            optimizers.claim(self.optimizer, self.network)
             self._build()
 
     def _flags_of_layers(self):
         return [(x.trainable, getattr(x, "lora_enabled", False)) for x in self._layers]
 
     def check_variables(self) -> None:
-        """Raises `ValueError` if a layer got other variables, as by `enable_lora`."""
+        """Raises `ValueError` if the network has got variables that cannot be trained.
+
+        `enable_lora` makes new ones, and the optimizer does not know unfrozen ones.
+        """
         check_kept(self.network, self._known_variables)
+        optimizers.check_trains(self.optimizer, self.network)
 
     def _update_target_derived(self):
         """Updates the target network's `Normalization` layers after `sync_target`."""
@@ -297,7 +301,7 @@ class BaseLearner:
         return contextlib.nullcontext()
 
     def _named_variables(self):
-        self.check_variables()
+        check_kept(self.network, self._known_variables)
         groups = {
             "online": self.network.variables,
             "target": self.target_network.variables,
@@ -324,23 +328,6 @@ def _non_finite_value(update):
         if wrong.size:
             return f"{name} with {wrong[0]} (loss: {update.loss})"
     return f"non-finite gradients, or an overflow of their squares ({update.loss=})"
-
-
-def _claim_optimizer(optimizer, network):
-    """Builds an optimizer for a network.
-
-    Raises:
-        ValueError: If the optimizer belongs to another network.
-    """
-    owner = _OPTIMIZER_NETWORKS.get(optimizer)
-    if owner is not None and owner() is not network:
-        raise ValueError(
-            "`optimizer` must be a new one for each network. Received: the optimizer "
-            f"{optimizer.name!r} of another network"
-        )
-    if not optimizer.built:
-        optimizer.build(network.trainable_variables)
-    _OPTIMIZER_NETWORKS[optimizer] = weakref.ref(network)
 
 
 def _saved_dtype(variable):
