@@ -48,7 +48,6 @@ BODIES = [
         for name, options in {
             "MobileNetV2": {"alpha": 0.35},
             "MobileNetV3Small": {"minimalistic": True},
-            "EfficientNetB0": {},
         }.items()
     ),
 ]

@@ -169,6 +169,8 @@ def outputs_per_action(settings: Any) -> int | None:
     counts = {"categorical": settings.atoms, "quantiles": settings.quantiles}
     return counts.get(settings.distribution)
 
+_RULE = "a Keras optimizer or the name of one, such as 'adam'"
+
 
 def as_optimizer(optimizer: Any) -> keras.optimizers.Optimizer:
     """Returns a Keras optimizer.
@@ -185,11 +187,7 @@ def as_optimizer(optimizer: Any) -> keras.optimizers.Optimizer:
     if optimizer is None:
         return keras.optimizers.Adam(1e-4, epsilon=1e-8, clipnorm=10.0)
     if isinstance(optimizer, str):
-        try:
-            return keras.optimizers.get(optimizer)
-        except ValueError:
-            rule = "a Keras optimizer or the name of one, such as 'adam'"
-            raise checks.ArgumentError("optimizer", rule, optimizer) from None
+        return _by_name(optimizer)
     if not isinstance(optimizer, dict | keras.optimizers.Optimizer):
         instead = "keras.optimizers.Adam(1e-4)"
         if isinstance(optimizer, type):
@@ -197,4 +195,22 @@ def as_optimizer(optimizer: Any) -> keras.optimizers.Optimizer:
         elif isinstance(optimizer, float):
             instead = f"keras.optimizers.Adam({optimizer})"
         raise checks.wrong_kind("optimizer", "a Keras optimizer", optimizer, instead)
+    if isinstance(optimizer, dict) and optimizer.get("module") == "keras.optimizers":
+        return _kind(optimizer["class_name"]).from_config(optimizer["config"])
     return keras.optimizers.get(optimizer)
+
+
+def _by_name(name):
+    try:
+        return _kind(name)()
+    except TypeError:  # `LossScaleOptimizer`, which needs another optimizer
+        raise checks.ArgumentError("optimizer", _RULE, name) from None
+
+
+def _kind(name):
+    """Returns the class. `keras.optimizers.get` of Keras 3.15 does not know `Lamb`."""
+    kinds = {kind.lower(): each for kind, each in vars(keras.optimizers).items()}
+    found = kinds.get(name.lower())
+    if isinstance(found, type) and issubclass(found, keras.optimizers.Optimizer):
+        return found
+    raise checks.ArgumentError("optimizer", _RULE, name)

@@ -59,7 +59,8 @@ class TrainStep(keras.Model):
     def _apply(self, gradients, variables, changed, may_apply):
         """Applies layer updates and gradients, if `may_apply` is true."""
         if not self.optimizer.built:  # `tf.cond` cannot create variables
-            self.optimizer.build(variables)
+            with tf.init_scope():  # not in the graph, which would start them anew
+                self.optimizer.build(variables)
         optimizer = self.optimizer
         adam = FusedAdam.from_optimizer(optimizer, variables)
         if adam is not None:
