@@ -88,6 +88,14 @@ def test_a_network_with_nothing_to_train_is_refused():
         DQN(network)
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+def test_float8_scales_are_refused_by_name():
+    network = dense_model(layers.Dense(2, name="q"))
+    network.quantize("float8")
+    with pytest.raises(ValueError, match=r"must not be quantized to float8.*q/kernel"):
+        DQN(network)
+
+
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "1", None])
 def test_a_huber_delta_that_is_no_positive_number_is_refused(value):
     with pytest.raises(ValueError, match="`huber_delta` must be a finite number"):
