@@ -123,6 +123,38 @@ def test_the_advice_for_other_observation_spaces_helps(space):
         assert envs.reset(0).shape == (2, 5)
 
 
+class Words(spaces.Space):
+    """A space that Gymnasium cannot flatten, as that of MiniGrid's missions."""
+
+    def __repr__(self):
+        return "Words()"
+
+
+@pytest.mark.parametrize("kind", [Words(), spaces.Sequence(spaces.Discrete(2))])
+def test_a_part_that_is_no_array_is_refused_with_a_wrapper_that_leaves_it_out(kind):
+    """MiniGrid's missions raised a `NotImplementedError` without a word."""
+    box = spaces.Box(0.0, 1.0, (3,))
+    space = spaces.Dict({"text": kind, "image": box, "way": spaces.Discrete(2)})
+    value = {"text": "go", "image": np.zeros(3, np.float32), "way": 1}
+    custom = with_spaces(observation=space, value=value)
+    with pytest.raises(ValueError, match="`text` .*FilterObservation") as error:
+        make_envs(custom)
+    kept = "gymnasium.wrappers.FilterObservation(MyEnv(), ['image', 'way'])"
+    assert f"`lambda: {kept}`" in str(error.value)
+    advised = kept.replace("MyEnv", "custom")
+    make = lambda: eval(advised, {"gymnasium": gymnasium, "custom": custom})  # noqa: E731
+    with make_envs(make, num_envs=2) as envs:
+        np.testing.assert_array_equal(envs.reset(0), [[0, 0, 0, 0, 1]] * 2)
+
+
+@pytest.mark.parametrize(
+    "space", [Words(), spaces.Dict({"text": Words()}), spaces.Tuple([Words()])]
+)
+def test_a_space_that_gymnasium_cannot_flatten_is_refused_by_name(space):
+    with pytest.raises(ValueError, match="must have a `Box`.*Words"):
+        make_envs(with_spaces(observation=space))
+
+
 def test_spaces_that_are_missing_are_refused_by_name():
     class Bare(gymnasium.Env):
         pass

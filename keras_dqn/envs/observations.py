@@ -43,7 +43,7 @@ class Encoder:
 
     def __init__(self, env_id: str, space: spaces.Space) -> None:
         is_nested = isinstance(space, spaces.Dict | spaces.Tuple)
-        if is_nested and space.is_np_flattenable:
+        if is_nested and _is_flattenable(space):
             self.shape = spaces.flatten_space(space).shape
             self.dtype, self.shows_images = np.dtype("float32"), False
             self.encode, self._space = self._flat, space
@@ -52,8 +52,7 @@ class Encoder:
         if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiBinary):
             raise ValueError(
                 "`env` must have a `Box`, `Discrete` or `MultiBinary` observation "
-                "space of `gymnasium.spaces`. Flatten any other space with "
-                "`lambda: gymnasium.wrappers.FlattenObservation(MyEnv())`. Received: "
+                f"space of `gymnasium.spaces`. {_advice(space)} Received: "
                 f"{env_id} with observation_space={space}"
             )
         is_discrete = isinstance(space, spaces.Discrete)
@@ -129,6 +128,30 @@ def _parts(space):
         is_array = isinstance(part, spaces.Box | spaces.MultiBinary)
         shape = part.shape if is_array else (spaces.flatdim(part),)
         yield name, tuple(int(side) for side in shape)
+
+
+def _is_flattenable(space):
+    """Whether Gymnasium makes one array of the observations of a space."""
+    try:
+        return space.is_np_flattenable
+    except NotImplementedError:  # a space of another package, or a part of that kind
+        return False
+
+
+def _advice(space):
+    """Says which wrapper makes the observations of a space arrays."""
+    parts = space.spaces if isinstance(space, spaces.Dict) else {}
+    kept = [name for name, part in parts.items() if _is_flattenable(part)]
+    if not kept:
+        return (
+            "Flatten any other space with "
+            "`lambda: gymnasium.wrappers.FlattenObservation(MyEnv())`."
+        )
+    left_out = ", ".join(f"`{name}`" for name in parts if name not in kept)
+    return (
+        f"{left_out} cannot become an array. Leave it out with "
+        f"`lambda: gymnasium.wrappers.FilterObservation(MyEnv(), {kept})`."
+    )
 
 
 def _as_array(observation):
