@@ -169,6 +169,7 @@ def outputs_per_action(settings: Any) -> int | None:
     counts = {"categorical": settings.atoms, "quantiles": settings.quantiles}
     return counts.get(settings.distribution)
 
+
 _RULE = "a Keras optimizer or the name of one, such as 'adam'"
 
 
