@@ -1,4 +1,4 @@
-"""Rewrites the table of presets in `docs/settings.md` from `keras_dqn.config`.
+"""Rewrites the tables of presets in `docs/settings.md` from `keras_dqn.config`.
 
     python docs/preset_table.py
 
@@ -10,20 +10,32 @@ import re
 
 from keras_dqn import presets
 from keras_dqn.config import FIELDS
+from keras_dqn.papers import PAPERS
 
 PAGE = pathlib.Path(__file__).resolve().parent / "settings.md"
 TABLE = re.compile(r"(?<=<!-- table: presets -->\n)(\|.*\n)+")
+PAPERS_TABLE = re.compile(r"(?<=<!-- table: papers -->\n)(\|.*\n)+")
 
 
 def updated(text):
     """Returns the text of the page with a new table."""
     rows = TABLE.search(text)[0].splitlines()[2:]
-    return TABLE.sub(table([re.match(r"\| `(\w+)`", row)[1] for row in rows]), text)
+    names = [re.match(r"\| `(\w+)`", row)[1] for row in rows]
+    text = TABLE.sub(lambda found: table(names), text)
+    return PAPERS_TABLE.sub(lambda found: papers_table(), text)
+
+
+def papers_table():
+    """Returns a Markdown table with a row for each published algorithm."""
+    lines = ["| preset | what it is | source |", "| --- | --- | --- |"]
+    for name, paper in PAPERS.items():
+        lines.append(f"| `{name}` | {paper.title} | {paper.source} |")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def table(names):
     """Returns a Markdown table with a row for each setting in `names`."""
-    chosen = {name: presets.get(name)() for name in presets.names()}
+    chosen = {name: presets.get(name)() for name in presets.OURS}
     lines = [["setting", *chosen, "meaning"], ["---"] * (len(chosen) + 2)]
     for name in names:
         values = [_text(getattr(settings, name)) for settings in chosen.values()]

@@ -6,6 +6,7 @@ two fields changed. Schedules that are not given are scaled to the length of the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from keras_dqn.config import FIELDS
 from keras_dqn.config import Settings
 from keras_dqn.config import SettingsError
 from keras_dqn.config import checked
+from keras_dqn.papers import PAPERS
 
 if TYPE_CHECKING:
     from keras_dqn.envs.base import VectorEnvs
@@ -149,7 +151,37 @@ def _settings(env_steps, changes, **values):
     return Settings.from_dict({**values, **changes})
 
 
-PRESETS = {"breakout": breakout, "atari": atari, "cartpole": cartpole}
+def paper(name: str, **changes: Any) -> Settings:
+    """Returns the settings of a published algorithm for Atari, 50 million agent steps.
+
+    In a shorter run epsilon falls within its first fourth at the latest, and training
+    starts within its first thirtieth.
+
+    Args:
+        name: String, one of `papers.PAPERS`.
+        **changes: Fields of `Settings` to change, see `breakout`.
+
+    Returns:
+        `Settings`.
+
+    Raises:
+        SettingsError: See `breakout`.
+    """
+    found = PAPERS[name]
+    env_steps = _env_steps(changes, 50_000_000)
+    last = max(1, min(found.exploration_env_steps, env_steps // 4))
+    starts = min(found.learning_starts_env_steps, env_steps // 30)
+    return _settings(
+        env_steps,
+        changes,
+        learning_starts_env_steps=max(32, starts),
+        epsilon_endpoints=((0, 1.0), (last, found.fields["epsilon_final"])),
+        **found.fields,
+    )
+
+
+OURS = {"breakout": breakout, "atari": atari, "cartpole": cartpole}
+PRESETS = {**OURS, **{name: functools.partial(paper, name) for name in PAPERS}}
 
 
 def names() -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import tomllib
 
 import pytest
 
+from keras_dqn import papers
 from keras_dqn import presets
 from keras_dqn.cli import __main__
 from keras_dqn.cli.options import flag
@@ -167,7 +168,8 @@ def test_the_documents_name_what_a_resumed_run_may_change():
 
 
 def test_the_documents_name_every_preset():
-    assert all(f"presets.{name}()" in TEXT for name in presets.names())
+    assert all(f"presets.{name}()" in TEXT for name in presets.OURS)
+    assert all(f"| `{name}` |" in TEXT for name in papers.PAPERS)
 
 
 def test_the_documents_name_every_command():

@@ -47,6 +47,7 @@ LAYERS = {
         "envs",
         "exploration",
         "models",
+        "papers",
         "progress",
         "replay",
         "schedules",

@@ -9,6 +9,8 @@ from keras_dqn import presets
 from keras_dqn.config import FIELDS
 from keras_dqn.config import Settings
 from keras_dqn.config import SettingsError
+from keras_dqn.papers import PAPERS
+from tests import runs
 
 pytestmark = pytest.mark.numpy
 
@@ -106,3 +108,53 @@ def test_an_unknown_preset_is_refused_with_the_known_ones():
         SettingsError, match="'breakout', 'atari', 'cartpole'. .*'pong'"
     ):
         presets.get("pong")
+
+
+# From the papers' tables; the rest of each preset is the same in all of them.
+PUBLISHED = {
+    "dqn2015": {"epsilon_final": 0.1, "double_q": False, "learning_rate": 6.25e-5},
+    "double_dqn": {"double_q": True, "target_sync_env_steps": 30_000},
+    "prioritized": {"replay_kind": "prioritized", "alpha": 0.6, "dueling": False},
+    "dueling": {"dueling": True, "clipnorm": 10.0, "clip_scope": "global"},
+    "c51": {"distribution": "categorical", "atoms": 51, "learning_rate": 2.5e-4},
+    "qr_dqn": {"distribution": "quantiles", "quantiles": 200, "learning_rate": 5e-5},
+    "m_dqn": {"munchausen": True, "munchausen_tau": 0.03, "learning_rate": 5e-5},
+}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_a_published_preset_has_the_values_of_its_paper(name):
+    settings = presets.get(name)()
+    for field, value in PUBLISHED[name].items():
+        assert getattr(settings, field) == value, field
+    assert settings.env_steps == 50_000_000 and settings.replay_capacity == 1_000_000
+    # One gradient step to four agent steps.
+    assert settings.env_steps_per_iteration == 4 * settings.updates_per_iteration
+    steps = 250_000 if name == "m_dqn" else 1_000_000
+    assert settings.epsilon_endpoints[-1] == (steps, settings.epsilon_final)
+    assert settings.learning_starts == (20_000 if name == "m_dqn" else 50_000)
+
+
+def test_a_short_run_of_a_published_preset_has_short_schedules():
+    settings = presets.get("c51")(env_steps=300_000)
+    assert settings.epsilon_endpoints == ((0, 1.0), (75_000, 0.01))
+    assert settings.learning_starts == 10_000
+    assert settings.beta_endpoints[-1] == (300_000, 1.0)
+
+
+def test_the_command_lists_presets_and_shows_differences(capsys):
+    assert runs.command("presets") == 0
+    listed = capsys.readouterr().out
+    assert all(f"\n{name} " in f"\n{listed}" for name in presets.names())
+    assert runs.command("presets", "double_dqn", "prioritized") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows == [
+        ["setting", "double_dqn", "prioritized"],
+        ["replay_kind", "uniform", "prioritized"],
+    ]
+    assert runs.command("presets", "atari") == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[0].split() == ["setting", "breakout", "atari"]
+    assert any(row.split()[:3] == ["clip_rewards", "no", "yes"] for row in rows)
+    assert runs.command("presets", "ataru") == 64
+    assert "Did you mean `atari`" in capsys.readouterr().err

@@ -23,6 +23,7 @@ COMMANDS = {
     "plot": "draw learning curves of runs",
     "report": "write a page about a run",
     "info": "show what is in a run, a checkpoint or a saved network",
+    "presets": "list the presets, or how some of them differ",
     "envs": "list the Atari games, or the actions of one environment",
     "verify-resume": "check on this machine that a resumed run is exact",
 }

@@ -11,6 +11,7 @@ from keras_dqn.cli import options
 from keras_dqn.cli.errors import CommandError
 from keras_dqn.cli.parser import Parser
 from keras_dqn.config import Settings
+from keras_dqn.papers import PAPERS
 from keras_dqn.runs.directory import RunDirectory
 from keras_dqn.system import files
 from keras_dqn.system.exit_codes import EXIT_CONFIG
@@ -30,6 +31,7 @@ _SMOKE = {
     "evaluation_epsilon": 1.0,
 }
 SMOKE: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(PAPERS, _SMOKE),
     "breakout": _SMOKE,
     "atari": _SMOKE,
     "cartpole": {
