@@ -181,7 +181,10 @@ def paper(name: str, **changes: Any) -> Settings:
 
 
 OURS = {"breakout": breakout, "atari": atari, "cartpole": cartpole}
-PRESETS = {**OURS, **{name: functools.partial(paper, name) for name in PAPERS}}
+PRESETS: dict[str, Callable[..., Settings]] = {
+    **OURS,
+    **{name: functools.partial(paper, name) for name in PAPERS},
+}
 
 
 def names() -> tuple[str, ...]:
