@@ -246,11 +246,27 @@ def export(
         except Exception as error:
             message = f"Keras could not write {format!r} on {keras.config.backend()}"
             raise ExportError(f"{message}: {error}") from error
+        if format == "onnx":
+            _join(new)
         for file in sorted(pathlib.Path(folder).iterdir()):
             target = path.parent / file.name
             if target.is_dir():
                 shutil.rmtree(target)
             os.replace(file, target)
+
+
+def _join(path):
+    """Moves the weights that JAX writes beside an ONNX file into it.
+
+    ONNX Runtime Web does not find a second file. More than a gigabyte stays there: one
+    ONNX file holds at most two.
+    """
+    beside = path.with_name(f"{path.name}.data")
+    if beside.exists() and beside.stat().st_size < 2**30:
+        import onnx
+
+        onnx.save(onnx.load(path), path)
+        beside.unlink()
 
 
 def check_replaceable(path: pathlib.Path, format: str) -> None:

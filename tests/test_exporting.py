@@ -63,6 +63,20 @@ def test_each_format_is_opened_again_and_equal_or_refused_by_name(name, tmp_path
         np.testing.assert_allclose(outputs, expected, atol=1e-4)
 
 
+def test_an_onnx_file_holds_all_weights(tmp_path):
+    """JAX writes large ones into a second file, which a browser does not find."""
+    if not can_export("onnx"):
+        return
+    network = models.dueling_mlp(3, (700,), (700, 4), seed=1)
+    assert network.count_params() > 2**18  # over a megabyte in one matrix
+    exporting.export(network, tmp_path / "network.onnx", "onnx")
+    assert [file.name for file in tmp_path.iterdir()] == ["network.onnx"]
+    observations = np.ones((2, 700), np.float32)
+    outputs = exporting.outputs_of(tmp_path / "network.onnx", "onnx", observations)
+    expected = network.predict_on_batch(observations)
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
+
+
 def test_the_table_of_formats_is_made_from_the_code(monkeypatch):
     docs = pathlib.Path(__file__).parents[1] / "docs"
     monkeypatch.syspath_prepend(str(docs))
