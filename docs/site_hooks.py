@@ -2,7 +2,8 @@
 
 The page of the API lists the public names of `keras_dqn`, read from its source.
 Pages that lie beside `docs/` become pages of the site, and links from one page to
-another work in the site as they do in the repository. Formulas (`math` blocks, which
+another work in the site as they do in the repository. Notebooks become pages, see
+`notebook_page.py`. Formulas (`math` blocks, which
 GitHub draws too) become SVG drawings, which need neither a script nor a font.
 Nothing is loaded from the network.
 """
@@ -13,6 +14,7 @@ import os.path
 import pathlib
 import re
 
+import notebook_page
 import ziamath
 from mkdocs.structure.files import File
 
@@ -39,12 +41,17 @@ def on_files(files, config):
     for path in [*(ROOT / name for name in PAGES), *pictures]:
         name = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, name, abs_src_path=str(path)))
+    for path in sorted(ROOT.glob("docs/*.ipynb")):
+        page = notebook_page.markdown(path.read_text(encoding="utf-8"), path.name)
+        name = notebook_page.name_of(path.name)
+        files.append(File.generated(config, name, content=page))
     return files
 
 
 def on_page_markdown(markdown, page, config, files):
     """Replaces links and formulas."""
-    source = pathlib.Path(page.file.abs_src_path)
+    # The page of a notebook has no file.
+    source = pathlib.Path(page.file.abs_src_path or ROOT / "docs" / page.file.src_uri)
 
     def link(match):
         mark, text, target, anchor = match.groups(default="")
@@ -54,6 +61,8 @@ def on_page_markdown(markdown, page, config, files):
         name = path.removeprefix("docs/")
         if files.get_file_from_path(name) is None:  # not in the site, such as a program
             return text if text.strip("`") == path else f"{text} (`{path}`)"
+        if notebook_page.name_of(name) != page.file.src_uri:
+            name = notebook_page.name_of(name)
         here = os.path.dirname(page.file.src_uri)
         return f"{mark}[{text}]({os.path.relpath(name, here or '.')}{anchor})"
 
