@@ -10,14 +10,9 @@ from keras_dqn.cli.train import main
 
 
 def train(run):
-    from keras.optimizers import Adam  # not at the top, so that `--help` is fast
-
     s = run.settings
     envs = keras_dqn.make_envs(s.env_id, s.num_envs, **keras_dqn.presets.env_options(s))
-    units = (s.hidden_units, s.hidden_units)
-    network = keras_dqn.models.dueling_mlp(
-        envs.num_actions, envs.observation_shape, units, s.seed, s.dtype_policy
-    )
+    network = keras_dqn.models.for_settings(s, envs.num_actions, envs.observation_shape)
     replay = keras_dqn.PrioritizedReplay(
         s.replay_capacity,
         alpha=s.alpha,
@@ -26,10 +21,7 @@ def train(run):
         n_steps=s.n_steps,
     )
     agent = keras_dqn.DQNAgent(network, replay)
-    adam = Adam(s.learning_rate, epsilon=s.adam_epsilon, clipnorm=s.clipnorm)
-    agent.compile(
-        adam, double_q=s.double_q, huber_delta=s.huber_delta, jit_compile=s.jit_compile
-    )
+    agent.compile_for(s)  # optimizer, loss and targets
     with run.training(agent, envs) as options:  # resumes, logs and saves
         agent.fit(envs, **options)
     run.evaluate()

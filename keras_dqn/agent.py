@@ -13,7 +13,9 @@ from keras_dqn import interfaces
 from keras_dqn import presets
 from keras_dqn import run_state
 from keras_dqn import training
+from keras_dqn import used_settings
 from keras_dqn.algorithms.arguments import Compiled
+from keras_dqn.algorithms.arguments import from_settings
 from keras_dqn.backend import DeviceFrames
 from keras_dqn.backend import Learner
 from keras_dqn.backend import backend_versions
@@ -136,6 +138,15 @@ class DQNAgent(Player, Savable):
         if self._learner is not None:
             self._learner.sync_variables()  # keeps the trained weights
         self._learner, self._extensions = None, {}
+
+    def compile_for(self, settings: Settings) -> None:
+        """Calls `compile` with what `settings` say."""
+        self.compile(**from_settings(settings))
+
+    def used_settings(self, settings: Settings, envs: VectorEnvs) -> dict[str, Any]:
+        """Returns the values that the agent has of fields of `settings`, if known."""
+        found = used_settings.of_network(self._network, settings, envs)
+        return found | used_settings.of_compiled(self._compiled)
 
     def build(self, envs: VectorEnvs) -> None:
         """Allocates the replay and creates the learner for the environments.

@@ -133,6 +133,7 @@ def test_offline_training_reads_what_was_recorded(program, tmp_path, monkeypatch
     assert again == recorded  # nothing was recorded a second time
 
 
+@pytest.mark.slow
 def test_tuning_finds_settings_and_prunes(program, tmp_path, monkeypatch):
     tuning = program("apps/tuning.py")
     scores = iter([1, 2, 3, 4, 5] * 3 + [0])  # of three trials, then of a poor one

@@ -49,6 +49,7 @@ def check_update_benchmark(tmp_path, *words):
     assert natives == [f"native update ({v})" for v in result["differences"]]
 
 
+@pytest.mark.slow
 def test_native_step_does_the_learners_maths(tmp_path):
     import keras
 
@@ -61,6 +62,7 @@ def test_every_native_step_does_the_learners_maths(tmp_path):
     check_update_benchmark(tmp_path)
 
 
+@pytest.mark.slow
 def test_loop_benchmark_accounts_for_the_whole_iteration(tmp_path):
     text, result = quick_result("loop.py", tmp_path)
     seconds = {k: v["median"] for k, v in result["profile_seconds"].items()}
@@ -90,6 +92,7 @@ def test_replay_speed_benchmark_prints_every_capacity(tmp_path):
     assert tiny["12"]["keras_dqn, K=1"]["seconds"]["count"] == 3
 
 
+@pytest.mark.slow
 def test_precision_benchmark_compares_both_on_the_same_minibatches(tmp_path):
     text, result = quick_result("precision.py", tmp_path)
     means = result["means"]
@@ -183,6 +186,7 @@ def test_a_run_of_all_says_what_failed_and_goes_on(tmp_path):
     assert "## Replay" in (tmp_path / "out" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_run_memory_benchmark_judges_a_run(tmp_path):
     _, result = quick_result("run_memory.py", tmp_path)
     assert result["updates"] == 160 and len(result["series"]["updates"]) == 10

@@ -107,6 +107,7 @@ def test_a_stop_while_a_run_starts_ends_the_series(tmp_path, start):
     assert not (tmp_path / "seed2").exists()
 
 
+@pytest.mark.slow
 def test_what_ends_the_process_group_leaves_no_run_behind(tmp_path, start):
     process = start(tmp_path)
     wait_until_it_trains(process, tmp_path)
@@ -116,6 +117,7 @@ def test_what_ends_the_process_group_leaves_no_run_behind(tmp_path, start):
         assert lock.taken_over is not None
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_the_run_that_trains_and_the_command_goes_on_with_all(
     tmp_path, capfd, start
 ):

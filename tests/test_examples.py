@@ -9,6 +9,8 @@ import sys
 import keras
 import pytest
 
+from keras_dqn import envs as keras_dqn_envs
+from keras_dqn import models
 from keras_dqn import presets
 from keras_dqn.algorithms import backups
 from keras_dqn.cli import run_arguments
@@ -174,6 +176,52 @@ def test_an_example_takes_every_setting_of_its_parts(
             assert changed[setting] == pytest.approx(value), setting
 
 
+# What the parts may be replaced by: each set is one choice.
+FAMILY = (
+    {
+        "distribution": "categorical",
+        "atoms": 7,
+        "value_low": -1.0,
+        "value_high": 2.0,
+        "priority": "kl",
+    },
+    {"distribution": "quantiles", "quantiles": 9, "clip_scope": "global"},
+    {
+        "munchausen": True,
+        "munchausen_alpha": 0.5,
+        "munchausen_tau": 0.1,
+        "munchausen_clip": -2.0,
+    },
+    {"dueling": False, "body": "mlp", "body_width": 2},
+)
+
+
+@pytest.mark.parametrize("changes", FAMILY)
+def test_an_example_takes_every_member_of_the_family(changes, tmp_path, monkeypatch):
+    checked = []
+
+    def training(run, agent, envs):
+        used = agent.used_settings(run.settings, envs)
+        assert {name: used.get(name, changes[name]) for name in changes} == changes
+        agent.build(envs)
+        envs.close()
+        checked.append(agent)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "training", training)
+        with pytest.raises(KeyboardInterrupt):
+            settings = small("cartpole", **changes)
+            trained(program("cartpole"), settings, tmp_path / "run")
+    (agent,) = checked
+    # A network that the settings do not describe is found.
+    agent._network = models.dueling_mlp(2, (4,), (3,))
+    with keras_dqn_envs.make_envs("CartPole-v1") as envs:
+        used = agent.used_settings(small("cartpole", **changes), envs)
+    names = {"dueling", "body", "body_width"} & set(changes)
+    assert all(used[name] == "another network" for name in names)
+
+
 # Those that `fit` and `Run` take from the settings: no program can leave them out.
 OF_THE_RUN = """
     env_steps vector_steps_per_iteration batch_size updates_per_iteration
@@ -189,6 +237,7 @@ OF_THE_RUN = """
 def test_every_setting_is_taken_by_the_examples_or_by_the_run_but_for_one():
     fields = {field.name for field in dataclasses.fields(Settings)}
     others = fields - set(OF_THE_PARTS) - set(OF_ATARI) - set(OF_THE_RUN.split())
+    others -= {name for changes in FAMILY for name in changes}
     assert others == {"replay_kind"}  # which the examples refuse
 
 
@@ -197,7 +246,7 @@ def test_every_setting_is_taken_by_the_examples_or_by_the_run_but_for_one():
     [
         ("breakout", "--replay-kind uniform", "`replay_kind` cannot be changed"),
         ("cartpole", "--replay-kind uniform", "`replay_kind` cannot be changed"),
-        ("breakout", "--env CartPole-v1", "`input_shape` must be"),
+        ("breakout", "--env CartPole-v1 --body nature", "`input_shape` must"),
         ("cartpole", "--frame-skip 2", "`frame_skip` is an option of Atari games"),
     ],
 )

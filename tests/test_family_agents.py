@@ -272,7 +272,8 @@ def test_settings_choose_the_parts():
     quantiles = keras_dqn.Settings(distribution="quantiles", quantiles=9)
     made = arguments.from_settings(quantiles)["distribution"]
     assert (made.quantiles, made.kappa) == (9, 1.0)
-    assert arguments.outputs_per_action(quantiles) == 9
+    network = keras_dqn.models.for_settings(quantiles, 3, (4,))
+    assert network.output_shape == (None, 3, 9)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ LAYERS = {
     "saved": ("saved_agent",),
     "parts": (
         "training",
+        "used_settings",
         "protocols",
         "checkpoint",
         "exporting",
@@ -68,6 +69,7 @@ NEED_KERAS = {
     "pretrained",
     "runs/parts",
     "saved_agent",
+    "used_settings",
     "video/streams",
 }
 # Commands import Keras inside the function that trains or plays.

@@ -141,6 +141,7 @@ def test_a_run_that_fails_is_said_with_what_it_said(capsys, tmp_path):
     assert "status 1" in text and "`frame_skip` is an option of Atari" in text
 
 
+@pytest.mark.slow
 def test_runs_that_a_good_evaluation_ends_are_compared_as_well(capsys):
     flags = ["--evaluation-interval-iterations", "14", "--stop-at-score", "1"]
     assert verify(*FLAGS, *flags) == 0

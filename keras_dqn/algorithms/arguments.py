@@ -164,12 +164,6 @@ def from_settings(settings: Any) -> dict[str, Any]:
     }
 
 
-def outputs_per_action(settings: Any) -> int | None:
-    """Returns how many numbers the network has for each action; `None`: a Q-value."""
-    counts = {"categorical": settings.atoms, "quantiles": settings.quantiles}
-    return counts.get(settings.distribution)
-
-
 _RULE = "a Keras optimizer or the name of one, such as 'adam'"
 
 

@@ -3,6 +3,7 @@
 from keras_dqn.models.copying import copy_network
 from keras_dqn.models.dueling import dueling_cnn
 from keras_dqn.models.dueling import dueling_mlp
+from keras_dqn.models.dueling import for_settings
 from keras_dqn.models.dueling import q_network
 from keras_dqn.models.greedy_model import greedy
 from keras_dqn.models.heads import dueling_head
@@ -13,6 +14,7 @@ __all__ = [
     "dueling_cnn",
     "dueling_head",
     "dueling_mlp",
+    "for_settings",
     "greedy",
     "load_network",
     "q_network",

@@ -10,6 +10,7 @@ any backend.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -177,6 +178,38 @@ def q_network(
         x, num_actions, hidden_units, seeds.next(), dtype, outputs_per_action
     )
     return keras.Model(observations, outputs, name=name)
+
+
+def for_settings(
+    settings: Any, num_actions: int, observation_shape: Sequence[int]
+) -> keras.Model:
+    """Returns the network that `Settings` describe.
+
+    Args:
+        settings: `Settings`.
+        num_actions, observation_shape: See `q_network`.
+
+    Raises:
+        ValueError: If the body does not take such observations.
+    """
+    is_image = len(observation_shape) == 3
+    body = settings.body
+    if body == "auto":
+        body = "nature" if is_image else "mlp"
+    counts = {"categorical": settings.atoms, "quantiles": settings.quantiles}
+    return q_network(
+        num_actions,
+        observation_shape,
+        body=body,
+        body_width=settings.body_width,
+        hidden_units=settings.hidden_units,
+        dueling=settings.dueling,
+        outputs_per_action=counts.get(settings.distribution),
+        seed=settings.seed,
+        dtype=settings.dtype_policy,
+        # What it was called before there were other networks.
+        name="dueling_cnn" if is_image else "dueling_mlp",
+    )
 
 
 def _check_images(shape, body):

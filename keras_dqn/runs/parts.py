@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import keras
-
 from keras_dqn import models
 from keras_dqn import presets
 from keras_dqn.agent import DQNAgent
-from keras_dqn.algorithms import arguments
 from keras_dqn.config import Settings
 from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_envs
@@ -37,31 +34,7 @@ def train(run: Run) -> Evaluation | None:
 def make_agent(settings: Settings, envs: VectorEnvs) -> DQNAgent:
     """Returns a compiled `DQNAgent` for the environments."""
     replay = from_settings(settings.to_dict())
-    agent = DQNAgent(make_network(settings, envs), replay)
-    agent.compile(**arguments.from_settings(settings))
+    shapes = envs.num_actions, envs.observation_shape
+    agent = DQNAgent(models.for_settings(settings, *shapes), replay)
+    agent.compile_for(settings)
     return agent
-
-
-def make_network(settings: Settings, envs: VectorEnvs) -> keras.Model:
-    """Returns the network that the settings describe.
-
-    Raises:
-        ValueError: If the body does not take the observations.
-    """
-    is_image = len(envs.observation_shape) == 3
-    body = settings.body
-    if body == "auto":
-        body = "nature" if is_image else "mlp"
-    return models.q_network(
-        envs.num_actions,
-        envs.observation_shape,
-        body=body,
-        body_width=settings.body_width,
-        hidden_units=settings.hidden_units,
-        dueling=settings.dueling,
-        outputs_per_action=arguments.outputs_per_action(settings),
-        seed=settings.seed,
-        dtype=settings.dtype_policy,
-        # What it was called before there were other networks.
-        name="dueling_cnn" if is_image else "dueling_mlp",
-    )

@@ -13,7 +13,6 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
-from keras_dqn.config import FIELDS
 from keras_dqn.config import Settings
 from keras_dqn.config import SettingsError
 from keras_dqn.monitor import RunInfo
@@ -93,18 +92,18 @@ def changed_settings(saved: Settings | dict[str, Any], now: Settings) -> list[st
     ]
 
 
-def check_used(wanted: Settings, used: Settings) -> None:
+def check_used(wanted: Settings, used: Mapping[str, Any]) -> None:
     """Checks that a program has used the settings of its run.
 
     Args:
         wanted: `Settings` of the run.
-        used: `Settings` of the program's environments and agent.
+        used: Those of the program's environments and agent, by name.
 
     Raises:
         SettingsError: If they differ.
     """
-    for name in FIELDS:
-        asked, real = getattr(wanted, name), getattr(used, name)
+    for name, real in used.items():
+        asked = getattr(wanted, name)
         # `envs` replaces the id by a full one, and `None` by the game's own value.
         if real != asked and asked is not None and name != "env_id":
             raise SettingsError(

@@ -12,6 +12,7 @@ from typing import Any
 from keras_dqn import checkpoint
 from keras_dqn import presets
 from keras_dqn import run_state
+from keras_dqn.config import FIELDS
 from keras_dqn.config import Settings
 from keras_dqn.envs import VectorEnvs
 from keras_dqn.envs import make_evaluation_envs
@@ -232,7 +233,9 @@ class Run:
         make_evaluation_envs(envs).close()  # fail now, not after training
         agent.build(envs)
         actual = presets.for_fit(envs, agent.replay, self.settings, {})
-        provenance.check_used(self.settings, actual)
+        used = {name: getattr(actual, name) for name in FIELDS}
+        used |= agent.used_settings(self.settings, envs)
+        provenance.check_used(self.settings, used)
         self.agent, self.envs = agent, envs
         past = provenance.Provenance(
             provenance.facts(agent.run_info(envs, self.settings))
