@@ -12,7 +12,13 @@ from tests.documents import run_examples
 
 BLOCKS = {name: list(python_blocks(text)) for name, text in PAGES.items()}
 # With checks of what they leave, below.
-CHECKED = ("README.md", "docs/network.md", "docs/environment.md", "docs/use.md")
+CHECKED = (
+    "README.md",
+    "docs/network.md",
+    "docs/environment.md",
+    "docs/use.md",
+    "docs/resume.md",
+)
 OTHERS = [name for name in BLOCKS if BLOCKS[name] and name not in CHECKED]
 
 
@@ -67,6 +73,14 @@ def test_a_trained_network_is_used_saved_and_loaded(run_page, tmp_path):
     assert seen["actions"].tolist() == again.tolist()
     assert seen["action"] == seen["q_values"][0].argmax()
     assert (tmp_path / "cartpole.keras").is_file()
+
+
+def test_a_run_is_resumed_from_python(run_page, tmp_path, capfd):
+    run_page("docs/resume.md")
+    text = capfd.readouterr().out
+    assert "Loaded checkpoint: runs/mine" in text and "2816 agent steps" not in text
+    names = {path.name for path in (tmp_path / "runs/mine/checkpoints").iterdir()}
+    assert "checkpoint-000000002816" in names
 
 
 @pytest.mark.parametrize("name", OTHERS)
