@@ -76,9 +76,9 @@ def on_post_page(output, page, config):
     return output.replace(SHIM, os.path.relpath("search_worker.js", here or "."))
 
 
-def on_post_template(output_content, template_name, config):
-    """The same in the page for a wrong address."""
-    return output_content.replace(SHIM, "search_worker.js")
+def on_post_build(config):
+    """Removes the page for a wrong address, whose links need a server's root."""
+    (pathlib.Path(config["site_dir"]) / "404.html").unlink()
 
 
 def formula(match):
